@@ -1,0 +1,180 @@
+"""A job is a frozen value: its fields are its YAML, its flags and the parameters MLflow records.
+
+`run` turns a job into a `Report`, within a `Context` that knows where models live and where numbers go. Fields stay
+flat, and unknown ones are refused with the nearest name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import pydantic
+import yaml
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vision.accumulator import Estimate
+    from vision.model import Model
+
+_log = logging.getLogger(__name__)
+
+
+class SpecError(ValueError):
+    """Wrong words: a field that does not exist or a value that does not fit. One line; the command exits with 2."""
+
+
+class JobFailed(RuntimeError):
+    """The work could not be done. One line; the command exits with 1 and what was committed stays."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, as of its last committed shard."""
+
+    shards: int
+    of_shards: int
+    images: int
+    of_images: int
+    errors: int
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image worth looking at, with why: `jpeg` is a thumbnail of at most 160 pixels a side."""
+
+    id: str
+    caption: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a job returns. `metrics` and `groups` hold nothing that changes from run to run.
+
+    Attributes:
+        metrics: estimates by stable name.
+        groups: ({column: value}, estimates) for each group asked for.
+        output: where the work lies.
+        errors: rows that could not be answered.
+        tables: small Arrow tables by name, kept as Parquet artifacts.
+        tags: digests and other facts to find the run by.
+        examples: images for the report page.
+        notes: sentences the reader must know.
+    """
+
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    groups: tuple[tuple[Mapping[str, str], Mapping[str, Estimate]], ...] = ()
+    output: str | None = None
+    errors: int = 0
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Context(Protocol):
+    """What a job may ask of the world round it. `cluster.tracking` answers with MLflow, tests with `Plain`."""
+
+    def model(self, reference: str) -> Model:
+        """The model that a reference names: a folder, a dotted name, `models:/...` or `runs:/...`."""
+        ...
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        """Record a number that develops while the job runs."""
+        ...
+
+    def register(self, folder: str, name: str) -> str:
+        """Put a model folder into the registry under `NAME[@ALIAS]`; returns its reference."""
+        ...
+
+    def log(self, message: str) -> None:
+        """Say something to whoever watches."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far the job is."""
+        ...
+
+
+class Plain:
+    """A context without servers: folders and dotted names only, words to the log."""
+
+    def model(self, reference: str) -> Model:
+        from vision.model import load
+
+        return load(reference)
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        _log.debug("%s[%d] = %s", name, step, value)
+
+    def register(self, folder: str, name: str) -> str:
+        raise JobFailed(f"cannot register {name}: there is no registry outside `safelight run`")
+
+    def log(self, message: str) -> None:
+        _log.info("%s", message)
+
+    def progress(self, progress: Progress) -> None:
+        _log.info(
+            "%d/%d shards, %d images, %.1f images/s",
+            progress.shards, progress.of_shards, progress.images, progress.images_per_s,
+        )  # fmt: skip
+
+
+class Job(pydantic.BaseModel):
+    """A frozen record of flat fields; subclasses add fields with a `description` and a `run`."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    tracked: ClassVar[bool] = True
+    """Whether `safelight run` opens an MLflow run for it."""
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _split_lists(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """A list may be given as `a,b`: the same in YAML, flags and Python."""
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, str) and getattr(wanted, "__origin__", None) is tuple:
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    def run(self, context: Context | None = None) -> Report:
+        raise NotImplementedError(f"{type(self).__name__} does not run")
+
+    def to_yaml(self) -> str:
+        """The job as YAML: only what differs from the defaults."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Any:
+        """A job from plain values.
+
+        Raises:
+            SpecError: naming the field, what was expected and the nearest name.
+        """
+        try:
+            return cls(**fields)
+        except pydantic.ValidationError as error:
+            raise SpecError(_one_line(cls, error)) from None
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`; did you mean X?` for the known name that looks most like `name`, or nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _one_line(cls: type[Job], error: pydantic.ValidationError) -> str:
+    first = error.errors()[0]
+    where = str(first["loc"][0]) if first["loc"] else cls.__name__.lower()
+    if first["type"] == "extra_forbidden":
+        return f"{cls.__name__.lower()} has no field {where!r}{nearest(where, list(cls.model_fields))}"
+    if first["type"] == "missing":
+        return f"{cls.__name__.lower()} needs {where}: {cls.model_fields[where].description}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}" if first["loc"] else message

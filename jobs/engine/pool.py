@@ -1,0 +1,154 @@
+"""Descriptors spread over workers: in this process, or over Ray actors of one core each.
+
+A worker is made once where it lives (`make()`), then called with one descriptor after another; what it returns is a
+small receipt. An actor that dies is replaced and its descriptors are leased again, so a call may happen more than
+once: workers commit whole files under fixed names, which makes that harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from jobs.spec import JobFailed
+
+T = TypeVar("T")
+R = TypeVar("R")
+Work = Callable[[T], R]
+
+IN_FLIGHT = 2
+"""Descriptors at one actor: the one it works on, and the next, so that it never waits for the driver."""
+
+ATTEMPTS = 3
+"""Workers that one descriptor may kill before the job fails."""
+
+_log = logging.getLogger(__name__)
+
+
+def spread(
+    tasks: Iterable[T], make: Callable[[], Work[T, R]], workers: int, *, gpus: float = 0.0
+) -> Iterator[tuple[T, R]]:
+    """Yield (task, receipt) as each is done, in any order.
+
+    Args:
+        tasks: picklable descriptors, taken as workers become free.
+        make: picklable; builds the worker where it will live.
+        workers: actors to spread over; 0 works in this process, without Ray.
+        gpus: GPUs that each actor reserves.
+
+    Raises:
+        JobFailed: if one descriptor killed `ATTEMPTS` workers.
+        Exception: what a worker raised, as it raised it.
+    """
+    if workers == 0:
+        work = make()
+        for task in tasks:
+            yield task, work(task)
+        return
+    yield from _Crew(make, workers, gpus).run(iter(tasks))
+
+
+def start_ray(workers: int) -> Any:
+    """Ray, joined to the cluster at RAY_ADDRESS, or started on this machine and nowhere else."""
+    import ray
+
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        local: dict[str, Any] = {}
+        if address == "local":
+            # Descriptors are small: the object store needs next to nothing.
+            local = {
+                "num_cpus": max(workers, os.cpu_count() or 1),
+                "include_dashboard": False,
+                "object_store_memory": 100 * 2**20,
+            }
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+    return ray
+
+
+@dataclass
+class _Seat(Generic[T]):
+    """An actor and the descriptors it holds, oldest first."""
+
+    actor: Any
+    leased: deque[tuple[Any, T]] = field(default_factory=deque)
+
+
+class _Host:
+    """The body of an actor: a worker made once and called many times."""
+
+    def __init__(self, make: Callable[[], Work[Any, Any]]) -> None:
+        self._work = make()
+
+    def call(self, task: Any) -> Any:
+        return self._work(task)
+
+
+class _Crew(Generic[T, R]):
+    def __init__(self, make: Callable[[], Work[T, R]], workers: int, gpus: float) -> None:
+        self._ray = start_ray(workers)
+        self._make = make
+        host = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Host)
+        self._new_actor: Callable[[], Any] = lambda: host.remote(make)
+        self._workers = workers
+        self._deaths: dict[int, int] = {}
+        self._again: deque[T] = deque()
+
+    def run(self, tasks: Iterator[T]) -> Iterator[tuple[T, R]]:
+        seats: list[_Seat[T]] = []
+        try:
+            while True:
+                self._lease(seats, tasks)
+                leased = {ref: seat for seat in seats for ref, _ in seat.leased}
+                if not leased:
+                    return
+                for ref in self._ray.wait(list(leased), num_returns=1)[0]:
+                    yield from self._collect(leased[ref], ref)
+        finally:
+            for seat in seats:
+                with suppress(Exception):
+                    self._ray.kill(seat.actor)
+
+    def _lease(self, seats: list[_Seat[T]], tasks: Iterator[T]) -> None:
+        """Hand out work evenly: every actor gets its first descriptor before any gets a second."""
+        for depth in range(IN_FLIGHT):
+            for index in range(self._workers):
+                if index < len(seats) and len(seats[index].leased) > depth:
+                    continue
+                task = self._again.popleft() if self._again else next(tasks, None)
+                if task is None:
+                    return
+                if index >= len(seats):
+                    seats.append(_Seat(self._new_actor()))
+                seat = seats[index]
+                seat.leased.append((seat.actor.call.remote(task), task))
+
+    def _collect(self, seat: _Seat[T], ref: Any) -> Iterator[tuple[T, R]]:
+        task = next(task for leased, task in seat.leased if leased is ref)
+        try:
+            receipt = self._ray.get(ref)
+        except self._ray.exceptions.RayActorError as error:
+            self._bury(seat, error)
+            return
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause if error.cause is not None else error from None
+        seat.leased = deque(item for item in seat.leased if item[0] is not ref)
+        yield task, receipt
+
+    def _bury(self, seat: _Seat[T], error: Exception) -> None:
+        """Replace a dead actor and lease its descriptors again; the oldest is the one it died on."""
+        first = seat.leased[0][1]
+        self._deaths[id(first)] = self._deaths.get(id(first), 0) + 1
+        reason = str(error).strip().splitlines()[0]
+        if self._deaths[id(first)] >= ATTEMPTS:
+            raise JobFailed(f"{first} killed {ATTEMPTS} workers: {reason}")
+        _log.warning("a worker died on %s (%s); its work is leased again", first, reason)
+        self._again.extend(task for _, task in seat.leased)
+        seat.leased.clear()
+        seat.actor = self._new_actor()

@@ -1,0 +1,252 @@
+"""A URL as a filesystem: local paths and `s3://`, with retries, whole files and conditional writes.
+
+A file appears whole or not at all: locally by a temporary name and a rename, on S3 by one PUT. Manifests change by
+compare and swap, so that two writers cannot lose each other's work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow.fs as pafs
+
+from jobs.spec import JobFailed
+from vision.layout import Source
+
+S3_ATTEMPTS = 10
+"""Tries of a request before S3 counts as lost: about ten seconds with exponential back-off."""
+
+
+class Conflict(JobFailed):
+    """A file changed since it was read: someone else wrote it."""
+
+
+def is_s3(url: str) -> bool:
+    return url.startswith("s3://")
+
+
+def absolute(url: str) -> str:
+    """The URL in one spelling: no trailing slash, local paths absolute."""
+    if is_s3(url):
+        return url.rstrip("/")
+    if "://" in url and not url.startswith("file://"):
+        raise ValueError(f"{url}: only local paths and s3:// are understood")
+    return os.path.abspath(os.path.expanduser(url.removeprefix("file://")))
+
+
+def join(url: str, *parts: str) -> str:
+    return "/".join([url.rstrip("/"), *parts])
+
+
+@lru_cache(maxsize=1)
+def _s3() -> pafs.S3FileSystem:
+    retries = pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS)
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    # With an endpoint of its own a region cannot be looked up, and any will do.
+    given: dict[str, Any] = {"region": region or "us-east-1"} if endpoint or region else {}
+    if endpoint:
+        given |= {"endpoint_override": endpoint}
+    return pafs.S3FileSystem(retry_strategy=retries, **given)
+
+
+@lru_cache(maxsize=1)
+def _s3_requests() -> Any:
+    """The client for what Arrow's filesystem cannot say: conditional and whole PUTs."""
+    import s3fs
+
+    retries = {"mode": "standard", "max_attempts": S3_ATTEMPTS}
+    return s3fs.S3FileSystem(
+        config_kwargs={"retries": retries}, skip_instance_cache=True, use_listings_cache=False
+    )
+
+
+def locate(url: str) -> tuple[pafs.FileSystem, str]:
+    """The filesystem of a URL and the path in it."""
+    if is_s3(url):
+        return _s3(), url.removeprefix("s3://").rstrip("/")
+    return pafs.LocalFileSystem(), absolute(url)
+
+
+def source(url: str) -> Source:
+    """Raw files at `url`, for a layout to read."""
+    filesystem, root = locate(url)
+    return Source(filesystem, root, locate)
+
+
+def info(url: str) -> pafs.FileInfo:
+    filesystem, path = locate(url)
+    return filesystem.get_file_info(path)
+
+
+def exists(url: str) -> bool:
+    return bool(info(url).type != pafs.FileType.NotFound)
+
+
+def files(url: str, suffix: str = "") -> list[str]:
+    """Paths below a folder, relative to it and sorted; none if there is no folder. Temporary files are left out."""
+    filesystem, root = locate(url)
+    below = filesystem.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+    names = (f.path[len(root) :].lstrip("/") for f in below if f.type == pafs.FileType.File)
+    return sorted(n for n in names if n.endswith(suffix) and not n.rsplit("/", 1)[-1].startswith("."))
+
+
+def read(url: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    filesystem, path = locate(url)
+    with filesystem.open_input_file(path) as stream:
+        return bytes(stream.read())
+
+
+@contextlib.contextmanager
+def upload(url: str) -> Iterator[IO[bytes]]:
+    """A stream that becomes the file at `url` when the block ends well, and nothing when it does not."""
+    if is_s3(url):
+        buffer = io.BytesIO()
+        yield buffer
+        _put(url, buffer.getvalue())
+        return
+    path = Path(absolute(url))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@lru_cache(maxsize=1)
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def write(url: str, data: bytes) -> None:
+    """Write a file whole."""
+    with upload(url) as stream:
+        stream.write(data)
+
+
+def remove(url: str) -> None:
+    """Delete a file if it is there."""
+    filesystem, path = locate(url)
+    with contextlib.suppress(FileNotFoundError):
+        filesystem.delete_file(path)
+
+
+def read_versioned(url: str) -> tuple[bytes | None, str | None]:
+    """A manifest and a token for `replace`; (None, None) if there is none yet."""
+    if is_s3(url):
+        try:
+            answer = request("get_object", url)
+        except FileNotFoundError:
+            return None, None
+        return _body(answer), str(answer["ETag"])
+    try:
+        data = Path(absolute(url)).read_bytes()
+    except FileNotFoundError:
+        return None, None
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def replace(url: str, data: bytes, token: str | None) -> None:
+    """Write a manifest if it is still the one that `read_versioned` gave.
+
+    Raises:
+        Conflict: if it is not.
+    """
+    if is_s3(url):
+        _put(url, data, {"IfMatch": token} if token else {"IfNoneMatch": "*"})
+        return
+    with _locked(Path(absolute(url)).parent / ".lock", wait=True):
+        if read_versioned(url)[1] != token:
+            raise Conflict(f"{url} was changed by someone else meanwhile: run again")
+        write(url, data)
+
+
+def _put(url: str, data: bytes, condition: dict[str, str] | None = None) -> None:
+    try:
+        request("put_object", url, Body=data, **(condition or {}))
+    except Exception as error:
+        if "PreconditionFailed" in str(error) or "ConditionalRequestConflict" in str(error):
+            raise Conflict(f"{url} was changed by someone else meanwhile: run again") from None
+        if isinstance(error, FileExistsError):
+            raise Conflict(f"{url} exists already") from None
+        raise
+
+
+def request(operation: str, url: str, **words: Any) -> Any:
+    """One S3 request on the object at `url`, as its own API names it."""
+    return _s3_requests().call_s3(operation, Bucket=_bucket(url), Key=_key(url), **words)
+
+
+def _bucket(url: str) -> str:
+    return url.removeprefix("s3://").split("/", 1)[0]
+
+
+def _key(url: str) -> str:
+    return url.removeprefix("s3://").split("/", 1)[1]
+
+
+def _body(answer: Any) -> bytes:
+    """The body of an S3 answer; the client is asynchronous underneath."""
+    import asyncio
+
+    import fsspec.asyn
+
+    async def _read() -> bytes:
+        return bytes(await answer["Body"].read())
+
+    return asyncio.run_coroutine_threadsafe(_read(), fsspec.asyn.get_loop()).result()
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the system lets go of it when the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+@contextlib.contextmanager
+def claim(url: str) -> Iterator[None]:
+    """Be the only job that writes to an output folder.
+
+    Raises:
+        JobFailed: if another job holds it.
+    """
+    if is_s3(url):
+        from jobs.lease import hold
+
+        with hold(join(url, ".claim")):
+            yield
+        return
+    try:
+        with _locked(Path(absolute(url)) / ".claim", wait=False):
+            yield
+    except BlockingIOError:
+        raise JobFailed(
+            f"{url}: another job is writing there; wait for it or choose another --output"
+        ) from None

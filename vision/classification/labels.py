@@ -1,0 +1,47 @@
+"""Logits to a label: softmax, the best class, the runners-up, and what later metrics need of the whole distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from vision.accumulator import Array
+
+TOP = 5
+
+
+def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
+    """The answer columns of a classifier.
+
+    Args:
+        logits: (N, K) float32.
+        truth: (N,) int64 label, -1 where unknown.
+
+    Returns:
+        label int32 (ties go to the lower index), score float32 in 0..1, top_labels and top_scores (the best
+        min(5, K), best first), truth_log_score float32 (log-probability of the true class, null where unknown) and
+        score_squares float32 (the sum of squared probabilities): with these two, cross entropy and Brier score need
+        no logits.
+    """
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    probabilities = np.exp(log_probabilities)
+    order = np.argsort(-wide, axis=1, kind="stable")[:, :TOP]  # (N, TOP)
+    scores = np.take_along_axis(probabilities, order, axis=1).astype(np.float32)
+    known = (truth >= 0) & (truth < logits.shape[1])
+    of_truth = log_probabilities[np.arange(len(truth)), np.where(known, truth, 0)].astype(np.float32)
+    return {
+        "label": pa.array(order[:, 0].astype(np.int32)),
+        "score": pa.array(scores[:, 0]),
+        "top_labels": _lists(order.astype(np.int32)),
+        "top_scores": _lists(scores),
+        "truth_log_score": pa.array(of_truth, mask=~known),
+        "score_squares": pa.array((probabilities**2).sum(axis=1).astype(np.float32)),
+    }
+
+
+def _lists(values: Array) -> pa.Array:
+    """(N, k) as a list column."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))

@@ -7,9 +7,10 @@ and the one that withdrew it, so any past state is a filter over one list. An en
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 FORMAT = 1
@@ -67,11 +68,13 @@ class Corpus:
     def present(self, split: str | None = None) -> list[Shard]:
         """The shards of this version, of one split or of all, in the order of their names."""
         inside = [
-            s
-            for s in self.shards
-            if s.added <= self.version and (s.withdrawn is None or s.withdrawn > self.version)
+            s for s in self.shards if s.added <= self.version and (s.withdrawn is None or s.withdrawn > self.version)
         ]
         return sorted((s for s in inside if split in (None, s.split)), key=lambda s: s.file)
+
+    def at(self, version: int) -> Corpus:
+        """This corpus as it was at an earlier version."""
+        return replace(self, version=version)
 
     def pick_split(self, split: str | None) -> str:
         """The split asked for, or the only one.
@@ -87,6 +90,14 @@ class Corpus:
             raise ValueError(f"{self.name} has no split {split!r}, only {', '.join(self.splits)}")
         return split
 
+    def digest(self) -> str:
+        """What this version holds, as 64 hex digits: the bytes of its shards, its columns and its classes.
+
+        The order of the shards, their names, and what is only said about them (name, licence, notes) do not count.
+        """
+        parts = [sorted(shard.sha256 for shard in self.present()), sorted(self.columns.items()), self.classes]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     def to_json(self) -> str:
         fields = asdict(self)
         shards = fields.pop("shards")
@@ -101,7 +112,7 @@ class Corpus:
         Raises:
             ValueError: if it is not one, or of a format this version cannot read.
         """
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = _object(text)
         if fields.get("format") not in READABLE_FORMATS:
             raise ValueError(f"corpus format {fields.get('format')!r} is not one of {READABLE_FORMATS}")
         fields.pop("splits", None)
@@ -115,3 +126,15 @@ class Corpus:
                 "shards": tuple(Shard(**shard) for shard in fields.get("shards", ())),
             }
         )
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"corpus.json is not JSON: {error}") from None
+    known = {"splits", *Corpus.__dataclass_fields__}
+    if not isinstance(fields, dict) or "name" not in fields or not known >= set(fields):
+        found = sorted(set(fields) - known) if isinstance(fields, dict) else type(fields).__name__
+        raise ValueError(f"corpus.json is not the manifest of a corpus: it has {found}")
+    return fields

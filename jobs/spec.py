@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -29,7 +29,11 @@ class SpecError(ValueError):
 
 
 class JobFailed(RuntimeError):
-    """The work could not be done. One line; the command exits with 1 and what was committed stays."""
+    """The work could not be done. One line, and details to list below it; the command exits with 1."""
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Plain:
 class Job(pydantic.BaseModel):
     """A frozen record of flat fields; subclasses add fields with a `description` and a `run`."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
 
     tracked: ClassVar[bool] = True
     """Whether `safelight run` opens an MLflow run for it."""
@@ -146,9 +150,19 @@ class Job(pydantic.BaseModel):
     def run(self, context: Context | None = None) -> Report:
         raise NotImplementedError(f"{type(self).__name__} does not run")
 
+    def estimate(self, context: Context) -> Mapping[str, str]:
+        """What the job would cost, for `--dry-run`: facts by name. None by default."""
+        return {}
+
     def to_yaml(self) -> str:
         """The job as YAML: only what differs from the defaults."""
-        return yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        values = self.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+        return str(yaml.safe_dump(values, sort_keys=False))
+
+    @classmethod
+    def words(cls) -> dict[str, pydantic.fields.FieldInfo]:
+        """The fields by the names that flags and YAML have for them."""
+        return {info.alias or name: info for name, info in cls.model_fields.items()}
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> Any:
@@ -173,8 +187,8 @@ def _one_line(cls: type[Job], error: pydantic.ValidationError) -> str:
     first = error.errors()[0]
     where = str(first["loc"][0]) if first["loc"] else cls.__name__.lower()
     if first["type"] == "extra_forbidden":
-        return f"{cls.__name__.lower()} has no field {where!r}{nearest(where, list(cls.model_fields))}"
+        return f"{cls.__name__.lower()} has no field {where!r}{nearest(where, list(cls.words()))}"
     if first["type"] == "missing":
-        return f"{cls.__name__.lower()} needs {where}: {cls.model_fields[where].description}"
+        return f"{cls.__name__.lower()} needs {where}: {cls.words()[where].description}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}" if first["loc"] else message

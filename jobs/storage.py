@@ -88,6 +88,11 @@ def info(url: str) -> pafs.FileInfo:
     return filesystem.get_file_info(path)
 
 
+def mark(found: pafs.FileInfo) -> str:
+    """What changes when a file does: its size and the time it was written."""
+    return f"{found.size}-{found.mtime_ns}"
+
+
 def exists(url: str) -> bool:
     return bool(info(url).type != pafs.FileType.NotFound)
 

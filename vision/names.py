@@ -8,6 +8,7 @@ says so. `timm:NAME` is the net of that name in timm, where it is installed.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -40,6 +41,14 @@ def trust(folder: str) -> None:
     _TRUSTED.update(found)
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+
+
+def source_digest(folder: str) -> str:
+    """sha256 over the Python files of a folder, by path."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def find(name: str) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -55,19 +54,27 @@ class Predictor:
             truth: (N,) int64 labels for columns that compare with them, -1 where unknown.
         """
         errors: list[str | None] = []
-        parts = [self._forward(batch) for batch in _batches(self._pixels(images, errors), self._asked.batch_size)]
+        batches = _batches(self._pixels(images, errors), self._asked.batch_size)
+        parts = [self._kernel(np.stack(batch)) for batch in batches]
         good = np.array([index for index, error in enumerate(errors) if error is None], np.int64)
-        if parts:
-            logits = np.concatenate([logits for logits, _ in parts])
-            columns = self._decode(logits, truth[good]) | self._extra(logits, [extra for _, extra in parts])
-        else:
-            columns = self._decode(np.empty((0, 1), np.float32), truth[good])
+        columns = self._columns(parts, truth[good])
         # A row of nulls stands where a picture failed: row -> place among the good ones, or null.
         places = np.full(len(errors), -1, np.int64)
         places[good] = np.arange(len(good))
         take = pa.array(places, mask=places < 0)
         table = pa.table({name: column.take(take) for name, column in columns.items()})
         return table.append_column("error", pa.array(errors, pa.string()))
+
+    def _columns(self, parts: list[tuple[Array, Array | None]], truth: Array) -> dict[str, pa.Array]:
+        """The answers of the good pictures; with none of them the columns are empty and have the same types."""
+        logits = np.concatenate([part for part, _ in parts]) if parts else np.empty((0, 1), np.float32)
+        columns = self._decode(logits, truth)
+        if self._asked.keep_logits:
+            columns["logits"] = vectors(logits)
+        if self._asked.embedding:
+            seen = [embedding for _, embedding in parts if embedding is not None]
+            columns["embedding"] = vectors(np.concatenate(seen) if seen else np.empty((0, 1), np.float32))
+        return columns
 
     def _pixels(self, images: Iterable[bytes | CorruptImage], errors: list[str | None]) -> Iterator[Array]:
         for data in images:
@@ -82,20 +89,11 @@ class Predictor:
             errors.append(None)
             yield pixels
 
-    def _forward(self, batch: list[Array]) -> tuple[Array, Array | None]:
-        return self._kernel(np.stack(batch))
-
-    def _extra(self, logits: Array, embeddings: list[Any]) -> dict[str, pa.Array]:
-        columns = {"logits": logits} if self._asked.keep_logits else {}
-        if self._asked.embedding:
-            columns["embedding"] = np.concatenate(embeddings)
-        return {name: vectors(values) for name, values in columns.items()}
-
 
 def vectors(values: Array) -> pa.Array:
-    """(N, D) float32 as a fixed-size list column."""
-    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1), pa.float32())
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    """(N, D) numbers as a list column of their type."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(values).reshape(-1)))
 
 
 def _batches(items: Iterator[Array], size: int) -> Iterator[list[Array]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from vision.accumulator import Array
+from vision.predictor import vectors
 
 TOP = 5
 
@@ -34,14 +35,8 @@ def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
     return {
         "label": pa.array(order[:, 0].astype(np.int32)),
         "score": pa.array(scores[:, 0]),
-        "top_labels": _lists(order.astype(np.int32)),
-        "top_scores": _lists(scores),
+        "top_labels": vectors(order.astype(np.int32)),
+        "top_scores": vectors(scores),
         "truth_log_score": pa.array(of_truth, mask=~known),
         "score_squares": pa.array((probabilities**2).sum(axis=1).astype(np.float32)),
     }
-
-
-def _lists(values: Array) -> pa.Array:
-    """(N, k) as a list column."""
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)))

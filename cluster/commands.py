@@ -1,0 +1,160 @@
+"""Jobs as commands: a module of `jobs` that defines a Job of its own name is `safelight run NAME`, its fields the flags."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import click
+import yaml
+
+import jobs as jobs_package
+from jobs.spec import Job, SpecError, nearest
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called; `commands_at` maps a name to (`module:command`, help)."""
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **words: Any) -> None:
+        super().__init__(*args, **words)
+        self._at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._at:
+            raise click.UsageError(f"no command {cmd_name!r}{nearest(cmd_name, list(self._at))}", ctx)
+        module, _, name = self._at[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._at.items()])
+
+
+def job_names() -> list[str]:
+    """The modules of `jobs` that define a Job of their own name."""
+    folder = Path(jobs_package.__path__[0])
+    names = [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.ispkg]
+    return [name for name in names if f"\nclass {_class_name(name)}(" in (folder / f"{name}.py").read_text()]
+
+
+def job_class(name: str) -> type[Job]:
+    """The job of a name.
+
+    Raises:
+        SpecError: if there is none, with the nearest.
+    """
+    if name not in job_names():
+        raise SpecError(f"there is no job {name!r}{nearest(name, job_names())} (jobs: {', '.join(job_names())})")
+    found: type[Job] = getattr(importlib.import_module(f"jobs.{name}"), _class_name(name))
+    return found
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+class Jobs(click.Group):
+    """A command for each job, its flags made from the job's fields; `act` gets (job, options) when one is called."""
+
+    def __init__(self, *args: Any, act: Callable[[Job, dict[str, Any]], int], **words: Any) -> None:
+        super().__init__(*args, **words)
+        self._act = act
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return job_names()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        job = job_class(cmd_name)
+
+        def call(spec: str | None, **given: Any) -> int:
+            options = {name: given.pop(name) for name in ("dry_run", "format")}
+            flags = {_word(job, name): value for name, value in given.items() if value not in (None, ())}
+            return self._act(job.parse({**_from_file(spec, cmd_name), **flags}), options)
+
+        return click.Command(
+            cmd_name,
+            callback=call,
+            help=(job.__doc__ or "").split("\n\n")[0],
+            params=[click.Argument(["spec"], required=False, metavar="[SPEC.yaml]"), *_options(job), *_common()],
+        )
+
+
+def _common() -> list[click.Parameter]:
+    return [
+        click.Option(["--dry-run"], is_flag=True, help="print the job and what it would cost, and stop"),
+        click.Option(["--format"], type=click.Choice(["text", "json"]), default="text", help="what stdout gets"),
+    ]
+
+
+def _options(job: type[Job]) -> list[click.Parameter]:
+    return [_option(word, info) for word, info in job.words().items()]
+
+
+def _option(word: str, info: Any) -> click.Option:
+    flag, kind = "--" + word.replace("_", "-"), _without_none(info.annotation)
+    text = info.description or ""
+    if info.is_required():
+        text += "  [required]"
+    elif info.default not in (None, (), ""):
+        text += f"  [default: {info.default}]"
+    if kind is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}", word], default=None, help=text)
+    if get_origin(kind) is Literal:
+        return click.Option([flag, word], type=click.Choice([str(value) for value in get_args(kind)]), help=text)
+    if get_origin(kind) is tuple:
+        return click.Option([flag, word], multiple=True, callback=_listed, help=text, metavar="A,B,...")
+    return click.Option([flag, word], type=kind if kind in (int, float) else str, help=text)
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
+
+
+def _listed(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _word(job: type[Job], name: str) -> str:
+    """click lowers names; a field is found again whatever its case."""
+    return next(word for word in job.words() if word.lower() == name.lower())
+
+
+def _from_file(path: str | None, name: str) -> dict[str, Any]:
+    """The fields in a YAML file; a `job:` there must be this one."""
+    if path is None:
+        return {}
+    try:
+        fields = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise SpecError(f"{path} is not a map of field: value")
+    if fields.pop("job", name) != name:
+        raise SpecError(f"{path} is a spec of another job than {name}")
+    return {str(field).replace("-", "_"): value for field, value in fields.items()}
+
+
+def _run(job: Job, options: dict[str, Any]) -> int:
+    from cluster.running import carry_out
+
+    return carry_out(job, **options)
+
+
+run = Jobs(
+    "run",
+    act=_run,
+    help="Run a job here: fields as flags, or in a YAML file that flags override.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)

@@ -1,0 +1,194 @@
+"""Answers beside the truth, from wherever they are: a predictions folder with its corpus, or a table of one's own.
+
+`tables` gives Arrow tables and `batches` the columns that metrics take: truth and groups under their own names,
+answers with the prefix `predicted_`, `answered`, and `count` (how many answers a row stands for). Missing integers
+are -1, missing floats nan, missing texts None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs import storage, tables
+from jobs.engine import commit
+from jobs.reading import PREDICTED, Reading, beside, pieces, prediction_shard
+from jobs.spec import JobFailed, SpecError, nearest
+from vision.accumulator import Array, Batch
+from vision.corpus import Corpus
+
+ROLES = (
+    "id", "truth", "prediction", "score", "count", "latitude", "longitude", "predicted_latitude", "predicted_longitude",
+)  # fmt: skip
+_COLUMN_OF = {"truth": "label", "prediction": PREDICTED + "label", "score": PREDICTED + "score"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered, beside what is true.
+
+    Attributes:
+        output: the predictions folder or the table.
+        corpus: what is known of the records: classes, and all else where there is a corpus.
+        tags: digests of all that made it.
+        reading: the records, where there is a corpus.
+        table: the aligned table, where there is none.
+    """
+
+    output: str
+    corpus: Corpus
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading | None = None
+    table: pa.Table | None = None
+
+    @classmethod
+    def of(cls, output: str, reading: Reading) -> Answers:
+        """The answers in a finished predictions folder.
+
+        Raises:
+            JobFailed: if it is not complete.
+            SpecError: if it answers another corpus or split.
+        """
+        manifest = commit.read_manifest(output)
+        identity = manifest["identity"]
+        if not manifest["complete"]:
+            raise JobFailed(f"{output} is not complete: run the same predict again to finish it")
+        if identity["split"] != reading.split:
+            raise SpecError(f"{output} answers the split {identity['split']}, not {reading.split}")
+        tags = {
+            "corpus": reading.url,
+            "corpus_version": str(reading.corpus.version),
+            "corpus_digest": reading.corpus.digest,
+            "split": reading.split,
+            "model_digest": identity["model"],
+            "kernel": identity["kernel"],
+        }
+        classes = reading.corpus.classes or (tuple(manifest["classes"]) if manifest["classes"] else None)
+        return cls(output, replace(reading.corpus, classes=classes), tags, reading)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Aligned rows, a table for each shard or run of rows."""
+        if self.table is not None:
+            yield from pieces(self.table)
+        elif self.reading is not None:
+            manifest = commit.read_manifest(self.output)
+            partial = any(name in manifest["identity"] for name in ("where", "limit", "sample"))
+            known = {shard.file for shard in self.reading.corpus.present(self.reading.split)}
+            for file in sorted(manifest["shards"]):
+                if file in known:
+                    answers = prediction_shard(self.output, file)
+                    yield beside(self.reading.small(file), answers, partial=partial, where=f"{self.output}/{file}")
+
+    def batches(self) -> Iterator[Batch]:
+        """The same as columns for metrics."""
+        for table in self.tables():
+            for piece in pieces(table):
+                yield _batch(piece)
+
+    def check_columns(self, names: tuple[str, ...], field_name: str) -> None:
+        """Refuse columns to break down by that are not there."""
+        first = next(self.tables(), None)
+        for name in names:
+            if first is not None and name not in first.column_names:
+                known = [n for n in first.column_names if not n.startswith(PREDICTED)]
+                raise SpecError(f"{field_name}: no column {name!r}{nearest(name, known)}")
+
+
+def from_table(url: str, columns: tuple[str, ...]) -> Answers:
+    """The answers in a CSV, TSV or Parquet file; `columns` are `role=name`.
+
+    Raises:
+        SpecError: if a role or column is unknown, or truth and prediction are not named.
+    """
+    table = tables.read(url)
+    roles = _roles(columns, table.column_names)
+    missing = [role for role in ("truth", "prediction") if role not in roles]
+    if missing and "predicted_latitude" not in roles:
+        raise SpecError(f"columns: {missing[0]}=NAME is needed; the table has {', '.join(table.column_names)}")
+    for role, name in roles.items():
+        wanted = _COLUMN_OF.get(role, role)
+        if wanted != name and wanted in table.column_names:
+            table = table.rename_columns([f"source_{n}" if n == wanted else n for n in table.column_names])
+        table = table.rename_columns([wanted if n == name else n for n in table.column_names])
+    table, classes = _coded(table)
+    answered = PREDICTED + "label"
+    if answered in table.column_names:
+        table = table.append_column("answered", table[answered].is_valid())
+    if "id" not in table.column_names:
+        table = table.append_column("id", pa.array([str(n) for n in range(len(table))]))
+    place = storage.absolute(url)
+    return Answers(place, Corpus(name=place, classes=classes), {"table": place}, table=table)
+
+
+def _roles(columns: tuple[str, ...], known: list[str]) -> dict[str, str]:
+    roles: dict[str, str] = {}
+    for pair in columns:
+        role, _, name = pair.partition("=")
+        if role not in ROLES:
+            raise SpecError(f"columns: no role {role!r}{nearest(role, list(ROLES))} (roles: {', '.join(ROLES)})")
+        if name not in known:
+            raise SpecError(f"columns: the table has no column {name!r}{nearest(name, known)}")
+        roles[role] = name
+    return roles
+
+
+def _coded(table: pa.Table) -> tuple[pa.Table, tuple[str, ...] | None]:
+    """Labels that are texts become indices into their sorted names."""
+    names = [n for n in ("label", PREDICTED + "label") if n in table.column_names]
+    if all(pa.types.is_integer(table[name].type) for name in names):
+        return table, None
+    texts = {name: table[name].cast(pa.string()) for name in names}
+    seen = {value for column in texts.values() for value in pc.unique(column).to_pylist() if value is not None}
+    classes = tuple(sorted(seen))
+    for name, column in texts.items():
+        coded = pc.index_in(column, value_set=pa.array(classes, pa.string()))
+        table = table.set_column(table.column_names.index(name), name, coded)
+    return table, classes
+
+
+def _batch(table: pa.Table) -> Batch:
+    columns = {name: as_array(table[name]) for name in table.column_names}
+    columns.setdefault("count", np.ones(len(table), np.int64))
+    return columns
+
+
+def as_array(column: pa.ChunkedArray) -> Array:
+    """(N,) numbers, (N, k) for lists of one length, (N,) objects for the rest."""
+    kind = column.type
+    if pa.types.is_boolean(kind) and column.null_count == 0:
+        return np.asarray(column.to_numpy(), bool)
+    if pa.types.is_integer(kind):
+        return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
+    if pa.types.is_floating(kind):
+        return np.asarray(column.to_numpy(), np.float64)
+    if pa.types.is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)):
+        return _matrix(column)
+    return np.array([*column.to_pylist(), None], object)[:-1]
+
+
+def _matrix(column: pa.ChunkedArray) -> Array:
+    lengths = pc.unique(pc.list_value_length(column).drop_null()).to_pylist()
+    integers = pa.types.is_integer(column.type.value_type)
+    if len(lengths) > 1:
+        return np.array([*column.to_pylist(), None], object)[:-1]
+    filled = np.full((len(column), lengths[0] if lengths else 0), -1 if integers else np.nan)
+    filled = filled.astype(np.int64 if integers else np.float64)
+    valid = np.asarray(column.is_valid().to_numpy(), bool)
+    filled[valid] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(int(valid.sum()), -1)
+    return filled
+
+
+def recorded(fields: Mapping[str, Any], output: str) -> Answers:
+    """The answers of an earlier evaluation, from the fields and the output that its run recorded."""
+    from jobs.evaluate import Evaluate
+
+    names = [*Evaluate.model_fields]
+    given = {name: value for name, value in fields.items() if name in names and value not in (None, "None", "")}
+    if given.get("table"):
+        return from_table(given["table"], Evaluate.parse(given).columns)
+    return Evaluate.parse({**given, "model": None, "predictions": output}).answers()

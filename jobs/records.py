@@ -1,0 +1,79 @@
+"""Which records a job reads: a corpus, a split and a subset, the same words in every job.
+
+A subset is SQL over the columns (`where`), a sample by hash of id that stays stable as the corpus grows, a limit, and
+columns that came later (`join`). All of it is part of a result's key.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from jobs import storage
+from jobs.spec import Job, SpecError
+from vision.corpus import Corpus
+
+
+CORPUS = "folder or URL of a corpus; NAME@7 for a past version"
+
+
+class Reads(Job):
+    """The fields of every job that reads records."""
+
+    corpus: str | None = Field(None, description=CORPUS)
+    split: str | None = Field(None, description="split to read; not needed where there is only one")
+    where: str | None = Field(None, description="SQL condition over the columns, such as \"label < 10 AND gender = 'f'\"")
+    limit: int | None = Field(None, ge=1, description="read only the first N records")
+    sample: int | None = Field(None, ge=1, description="read N records drawn by hash of id: stable as the corpus grows")
+    seed: int = Field(0, description="seed of --sample")
+    stratify: str | None = Field(None, description="column whose values --sample keeps in proportion")
+    join: str | None = Field(None, description="CSV, TSV or Parquet of labels and groups that came later")
+    on: str = Field("id", description="column that --join matches by")
+
+
+class Subset(Protocol):
+    """The fields that choose records."""
+
+    where: str | None
+    limit: int | None
+    sample: int | None
+    seed: int
+    stratify: str | None
+    join: str | None
+    on: str
+
+
+def open_corpus(url: str) -> tuple[str, Corpus]:
+    """A corpus as (URL without version, manifest at that version).
+
+    Raises:
+        SpecError: if there is none there, or no such version.
+    """
+    place, _, version = url.rpartition("@") if url.rsplit("@", 1)[-1].isdigit() and "@" in url else (url, "", "")
+    place = storage.absolute(place)
+    try:
+        corpus = Corpus.from_json(storage.read(storage.join(place, "corpus.json")))
+    except FileNotFoundError:
+        raise SpecError(f"{place}: no corpus there (no corpus.json); make one with `safelight run ingest`") from None
+    except ValueError as error:
+        raise SpecError(f"{place}/corpus.json cannot be read: {error}") from None
+    if not version:
+        return place, corpus
+    if not 1 <= int(version) <= corpus.version:
+        raise SpecError(f"{place} has versions 1 to {corpus.version}, not {version}")
+    return place, corpus.at(int(version))
+
+
+def key(subset: Subset) -> dict[str, Any]:
+    """What of a subset decides a result: its fields that are set, and the digest of the joined file."""
+    import hashlib
+
+    names = ("where", "limit", "sample", "stratify")
+    chosen: dict[str, Any] = {name: getattr(subset, name) for name in names if getattr(subset, name) is not None}
+    if subset.sample is not None:
+        chosen["seed"] = subset.seed
+    if subset.join is not None:
+        digest = hashlib.sha256(storage.read(subset.join)).hexdigest()
+        chosen |= {"join_sha256": digest, "on": subset.on}
+    return chosen

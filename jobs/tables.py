@@ -1,0 +1,31 @@
+"""Tables that come from elsewhere: CSV, TSV or Parquet at a URL, whole in memory."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from jobs import storage
+from jobs.spec import SpecError
+
+
+def read(url: str) -> pa.Table:
+    """The table in a file, by its ending.
+
+    Raises:
+        SpecError: if there is none, or it is damaged or of another kind.
+    """
+    filesystem, path = storage.locate(url)
+    ending = path.lower().rsplit(".", 1)[-1]
+    if ending not in ("csv", "tsv", "parquet"):
+        raise SpecError(f"{url}: a table is a .csv, .tsv or .parquet file")
+    try:
+        with filesystem.open_input_file(path) as stream:
+            if ending == "parquet":
+                return pq.read_table(stream)
+            return pacsv.read_csv(stream, parse_options=pacsv.ParseOptions(delimiter="\t" if ending == "tsv" else ","))
+    except FileNotFoundError:
+        raise SpecError(f"{url}: no such table") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SpecError(f"{url} cannot be read: {str(error).splitlines()[0]}") from None

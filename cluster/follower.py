@@ -1,0 +1,144 @@
+"""A journal sent beside the work: importing MLflow and opening the run take seconds that the job need not wait for.
+
+A thread opens the run and then sends what is written. If the run cannot be opened, the job is stopped, since a server
+that is not there at the start is a mistake to be told at once. If the server goes away later, sending is tried again
+every `RETRY_S` and once more at the end; the job goes on.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Self
+
+from cluster.journal import Journal
+from cluster.masking import masked
+from cluster.sender import Sender, one_line
+from cluster.settings import Settings
+from jobs.spec import JobFailed
+
+RETRY_S = 20.0
+
+
+class Follower:
+    """Sends a journal in the background, from `start` to `finish`."""
+
+    def __init__(self, journal: Journal, settings: Settings) -> None:
+        self.journal = journal
+        self.settings = settings
+        self.sender: Sender | None = None
+        self.refusal: str | None = None
+        self.lost: str | None = None
+        self._state = threading.Condition()
+        self._interruptible = False
+        self._finishing = False
+        # Counts of what was written, what somebody waits for, and what was tried.
+        self._written = 0
+        self._urgent = 0
+        self._tried = 0
+        self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def work_begins(self) -> None:
+        """From here on the main thread is interrupted if the run cannot be opened."""
+        with self._state:
+            self._interruptible = threading.current_thread() is threading.main_thread()
+
+    def work_ends(self) -> None:
+        """From here on it is not."""
+        with self._state:
+            self._interruptible = False
+
+    def notify(self) -> None:
+        """There is something to send.
+
+        Raises:
+            JobFailed: if the run could not be opened.
+        """
+        with self._state:
+            self._written += 1
+            self._state.notify_all()
+        self.raise_refusal()
+
+    def raise_refusal(self) -> None:
+        if self.refusal is not None:
+            where = masked(self.settings.tracking_uri)
+            raise JobFailed(f"MLflow at {where} would not open a run: {self.refusal}")
+
+    def opened(self) -> Sender:
+        """The sender, once its run is open.
+
+        Raises:
+            JobFailed: if it could not be opened.
+        """
+        with self._state:
+            self._state.wait_for(lambda: self.sender is not None or self.refusal is not None)
+        self.raise_refusal()
+        assert self.sender is not None
+        return self.sender
+
+    def settle(self) -> str | None:
+        """Wait until all that was written is sent, or the server is found to be away: then the reason."""
+        with self._state:
+            self._written += 1
+            wanted = self._urgent = self._written
+            self._state.notify_all()
+            self._state.wait_for(lambda: self._tried >= wanted or self.refusal is not None)
+        self.raise_refusal()
+        return self.lost
+
+    def finish(self) -> str | None:
+        """Like `settle`, for the last time: the thread ends."""
+        with self._state:
+            self._written += 1
+            self._urgent = self._written
+            self._finishing = True
+            self._state.notify_all()
+        self._thread.join()
+        self.raise_refusal()
+        return self.lost
+
+    def _follow(self) -> None:
+        try:
+            sender = Sender(self.journal, self.settings)
+            sender.open()
+        except Exception as error:
+            self._refuse(one_line(error))
+            return
+        with self._state:
+            self.sender = sender
+            self._state.notify_all()
+        while self._wait():
+            self._send(sender)
+
+    def _wait(self) -> bool:
+        """Until there is news, or a lost server may be back; False when nothing more will come."""
+        with self._state:
+            if self.lost is None:
+                self._state.wait_for(lambda: self._tried < self._written or self._finishing)
+            else:
+                self._state.wait_for(lambda: self._tried < self._urgent or self._finishing, RETRY_S)
+            return not (self._finishing and self._tried >= self._urgent)
+
+    def _send(self, sender: Sender) -> None:
+        written = self._written
+        try:
+            sender.send()
+            lost = None
+        except Exception as error:
+            lost = one_line(error)
+        with self._state:
+            self.lost = lost
+            self._tried = written
+            self._state.notify_all()
+
+    def _refuse(self, reason: str) -> None:
+        with self._state:
+            self.refusal = reason
+            self._state.notify_all()
+            if self._interruptible:
+                # The main thread may wait for shards for hours: wake it.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -1,0 +1,185 @@
+"""An MLflow run round a job: its fields, numbers, tables and page, recorded beside the work and not before it.
+
+Everything is written to a journal on disk first (`cluster.journal`) and sent by a thread (`cluster.follower`). A
+server that cannot be reached at the start stops the job within half a minute; one that goes away later costs a warning,
+and `safelight results push` sends what it missed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cluster import provenance, reach, records
+from cluster.follower import Follower
+from cluster.journal import Journal, now_ms
+from cluster.masking import masked
+from cluster.registry import fetch, is_reference, split_name
+from cluster.sender import as_points, one_line
+from cluster.settings import Settings, settings
+from jobs.spec import Job, JobFailed, Progress, Report
+
+if TYPE_CHECKING:
+    from vision.model import Model
+
+PROGRESS_S = 15.0
+"""How often progress becomes a point of a metric."""
+
+Say = Callable[[str], None]
+Show = Callable[[Progress], None]
+
+
+def tracked(job: Job, say: Say, show: Show, where: Settings | None = None) -> tuple[Report, str | None]:
+    """Run a job and record it.
+
+    Args:
+        say: takes a line for whoever watches.
+        show: takes how far the job is.
+        where: other addresses than those of the environment.
+
+    Returns:
+        The report, and the id of its run; None for a job that is not tracked.
+
+    Raises:
+        JobFailed: also if MLflow cannot be reached at the start.
+        KeyboardInterrupt: passed on, once the run is marked as killed.
+    """
+    where = where or settings()
+    if not job.tracked:
+        return job.run(Watched(where, say, show)), None
+    reach.check(where)
+    return _Round(job, where, say, show).go()
+
+
+class Watched:
+    """A context without a run: models from the registry, words to whoever watches."""
+
+    def __init__(self, where: Settings, say: Say, show: Show) -> None:
+        self.where, self.say, self.show = where, say, show
+
+    def model(self, reference: str) -> Model:
+        from vision.model import load
+
+        return fetch(reference, self.where) if is_reference(reference) else load(reference)
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        """Without a run there is nowhere to keep it."""
+
+    def register(self, folder: str, name: str) -> str:
+        raise JobFailed(f"cannot register {name}: this job has no MLflow run")
+
+    def log(self, message: str) -> None:
+        self.say(masked(message))
+
+    def progress(self, progress: Progress) -> None:
+        self.show(progress)
+
+
+class Tracked(Watched):
+    """The context of a job that has a run."""
+
+    def __init__(self, where: Settings, say: Say, show: Show, journal: Journal, follower: Follower) -> None:
+        super().__init__(where, say, show)
+        self.journal, self.follower = journal, follower
+        self._progress_at = time.monotonic()
+
+    def model(self, reference: str) -> Model:
+        if is_reference(reference):
+            # The follower imports MLflow now; a second thread would only stand in its way.
+            self.follower.opened()
+        return super().model(reference)
+
+    def metric(self, name: str, value: float, step: int = 0) -> None:
+        self.journal.append({"kind": "metrics", "values": as_points({name: float(value)}, step, now_ms())})
+        self.follower.notify()
+
+    def register(self, folder: str, name: str) -> str:
+        model, alias = split_name(name)
+        self.journal.append({"kind": "register", "folder": folder, "name": name})
+        sender = self.follower.opened()
+        if (reason := self.follower.settle()) is not None:
+            self.log(f"MLflow is away ({reason}): {name} will be registered by `safelight results push`")
+            return f"models:/{model}@{alias}" if alias else f"models:/{model}"
+        if name not in sender.registered:
+            raise JobFailed(f"MLflow would not register {name}: {'; '.join(sender.refused)}")
+        return sender.registered[name]
+
+    def log(self, message: str) -> None:
+        super().log(message)
+        with open(self.journal.file("log.txt"), "a", encoding="utf-8") as stream:
+            stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {masked(message)}\n")
+        self.follower.raise_refusal()
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if time.monotonic() - self._progress_at < PROGRESS_S:
+            self.follower.raise_refusal()
+            return
+        self._progress_at = time.monotonic()
+        values = {"images": float(progress.images), "images_per_s": float(progress.images_per_s)}
+        self.journal.append({"kind": "metrics", "values": as_points(values, progress.shards, now_ms())})
+        self.follower.notify()
+
+
+class _Round:
+    """One job from its first record to its last."""
+
+    def __init__(self, job: Job, where: Settings, say: Say, show: Show) -> None:
+        self.job, self.say = job, say
+        self.name = provenance.job_name(job)
+        self.where = where
+        self.journal = Journal.create(where.state, self.name, masked(where.tracking_uri))
+        self.follower = Follower(self.journal, where)
+        self.context = Tracked(where, say, show, self.journal, self.follower)
+
+    def go(self) -> tuple[Report, str]:
+        records.begin(self.journal, self.job)
+        self.follower.start()
+        self.follower.notify()
+        try:
+            report = self._work()
+            self.follower.opened()
+            records.report(self.journal, self.job, self.name, report)
+        except BaseException as error:
+            self._stop(error)
+            raise
+        return report, self._end("FINISHED")
+
+    def _work(self) -> Report:
+        """The job itself; an interruption because the run could not be opened is told as that."""
+        try:
+            self.follower.work_begins()
+            report = self.job.run(self.context)
+            self.follower.work_ends()
+        except KeyboardInterrupt:
+            self.follower.raise_refusal()
+            raise
+        return report
+
+    def _stop(self, error: BaseException) -> None:
+        """Mark the run as failed or killed; one that was never opened leaves nothing behind."""
+        self.follower.work_ends()
+        killed = isinstance(error, (KeyboardInterrupt, SystemExit))
+        if not killed:
+            records.error(self.journal, one_line(error))
+        try:
+            self._end("KILLED" if killed else "FAILED")
+        except JobFailed:
+            self.journal.remove()
+
+    def _end(self, status: str) -> str:
+        records.end(self.journal, status)
+        reason = self.follower.finish()
+        run_id = self.journal.run_id or ""
+        if reason is None:
+            for refused in self.follower.opened().refused:
+                self.say(f"warning: MLflow refused {refused}")
+            self.journal.remove()
+        else:
+            kept = len(self.journal.unsent())
+            self.say(
+                f"warning: MLflow went away ({reason}); {kept} records are kept in {self.journal.folder}: "
+                "send them with `safelight results push`"
+            )
+        return run_id

@@ -1,0 +1,128 @@
+"""Small pictures for a report page, as inline SVG: intervals, a reliability diagram, bars.
+
+Colours are classes of the page's style sheet, so that a picture follows its light or dark side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from vision.accumulator import Estimate
+
+_WIDTH = 200  # of an interval
+_ROW = 22  # height of a bar
+
+
+def scale(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """The axis that shares and rates have in common (0..1), or one from 0 that holds all of `estimates`."""
+    ends = [x for e in estimates for x in (e.value, e.low, e.high) if math.isfinite(x)]
+    if not ends or (min(ends) >= 0 and max(ends) <= 1):
+        return 0.0, 1.0
+    return min(0.0, *ends), max(0.0, *ends) * 1.08
+
+
+def close_scale(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """An axis just round `estimates`, for comparing them with each other."""
+    ends = [x for e in estimates for x in (e.value, e.low, e.high) if math.isfinite(x)]
+    if not ends:
+        return 0.0, 1.0
+    margin = (max(ends) - min(ends)) * 0.04
+    return min(ends) - margin, max(ends) + margin
+
+
+def interval(estimate: Estimate, axis: tuple[float, float], whole: float | None = None) -> str:
+    """A value as a dot within its interval as a bar; `whole` draws a dashed line to compare with."""
+    if not math.isfinite(estimate.value):
+        return ""
+    dot = _place(estimate.value, axis)
+    parts = [f'<line class="axis" x1="4" x2="{_WIDTH - 4}" y1="9" y2="9"/>']
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
+        low, high = _place(estimate.low, axis), _place(estimate.high, axis)
+        parts.append(
+            f'<line class="range" x1="{low:.1f}" x2="{max(high, low + 1):.1f}" y1="9" y2="9" stroke-width="7"/>'
+        )
+    if whole is not None and math.isfinite(whole):
+        x = _place(whole, axis)
+        parts.append(f'<line class="whole" x1="{x:.1f}" x2="{x:.1f}" y1="1" y2="17"/>')
+    parts.append(f'<circle class="dot" cx="{dot:.1f}" cy="9" r="3.5"/>')
+    return _svg(_WIDTH, 18, f"{estimate.value:.4g}", parts)
+
+
+def reliability(bins: Sequence[dict[str, float]]) -> str:
+    """How often answers of each confidence are right.
+
+    Args:
+        bins: rows with low, high (0..1), n, mean_score and accuracy; empty bins are left out.
+    """
+    left, top, side = 44, 12, 320
+    parts = [_frame(left, top, side), *_ticks(left, top, side)]
+    most = max((row["n"] for row in bins), default=0) or 1
+    for row in bins:
+        if not row["n"] or not math.isfinite(row["accuracy"]):
+            continue
+        x, width = left + row["low"] * side, (row["high"] - row["low"]) * side
+        y = top + (1 - row["accuracy"]) * side
+        parts.append(
+            f'<rect class="bar" x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{top + side - y:.1f}"/>'
+            f'<line class="edge" x1="{x + 1:.1f}" x2="{x + width - 1:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        tall = 44 * row["n"] / most
+        parts.append(
+            f'<rect class="bar" x="{x + 1:.1f}" y="{top + side + 84 - tall:.1f}" width="{width - 2:.1f}" '
+            f'height="{tall:.1f}"><title>{row["n"]:,.0f} answers</title></rect>'
+        )
+    parts.append(f'<line class="ideal" x1="{left}" x2="{left + side}" y1="{top + side}" y2="{top}"/>')
+    foot = top + side + 84
+    parts += [
+        f'<line class="axis" x1="{left}" x2="{left + side}" y1="{foot}" y2="{foot}"/>',
+        _text(left + side / 2, top + side + 34, "score of the answer", "middle"),
+        _text(left + side / 2, foot + 16, f"answers a bin, {most:,.0f} at most", "middle"),
+        f'<g transform="translate(12 {top + side / 2}) rotate(-90)">{_text(0, 0, "share right", "middle")}</g>',
+    ]
+    return _svg(left + side + 16, foot + 24, "reliability diagram", parts)
+
+
+def bars(rows: Sequence[tuple[str, float]]) -> str:
+    """A bar for each (label, value); values from 0 up."""
+    left, room = 190, 380
+    most = max((value for _, value in rows if math.isfinite(value)), default=0) or 1
+    parts = []
+    for index, (label, value) in enumerate(rows):
+        y = index * _ROW
+        width = room * max(0.0, value) / most if math.isfinite(value) else 0
+        short = label if len(label) <= 28 else label[:27] + "…"
+        parts.append(_text(left - 8, y + 15, short, "end"))
+        parts.append(f'<rect class="bar" x="{left}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 6}"/>')
+        parts.append(_text(left + width + 6, y + 15, f"{value:,.6g}", "start"))
+    return _svg(left + room + 70, len(rows) * _ROW + 4, "bars", parts)
+
+
+def _place(value: float, axis: tuple[float, float]) -> float:
+    low, high = axis
+    share = (value - low) / (high - low) if high > low else 0.5
+    return 4 + min(1.0, max(0.0, share)) * (_WIDTH - 8)
+
+
+def _frame(left: float, top: float, side: float) -> str:
+    return f'<rect class="axis" fill="none" x="{left}" y="{top}" width="{side}" height="{side}"/>'
+
+
+def _ticks(left: float, top: float, side: float) -> list[str]:
+    marks = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        marks.append(_text(left + share * side, top + side + 16, f"{share:g}", "middle"))
+        marks.append(_text(left - 6, top + (1 - share) * side + 4, f"{share:g}", "end"))
+    return marks
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}">{"".join(parts)}</svg>'
+    )

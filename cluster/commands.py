@@ -1,4 +1,4 @@
-"""Jobs as commands: a module of `jobs` that defines a Job of its own name is `safelight run NAME`, its fields the flags."""
+"""Jobs as commands: a module of `jobs` that defines a Job of its own name is one, and its fields are the flags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobs.spec import Job, SpecError, nearest
 
 
 class Lazy(click.Group):
-    """A group whose commands are imported when they are called; `commands_at` maps a name to (`module:command`, help)."""
+    """A group whose commands are imported when called; `commands_at` maps a name to (`module:command`, help)."""
 
     def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **words: Any) -> None:
         super().__init__(*args, **words)

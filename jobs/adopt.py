@@ -9,20 +9,19 @@ from typing import Any
 from pydantic import Field
 
 from jobs import storage
-from jobs.spec import Context, JobFailed, Plain, Report, SpecError
-from jobs.spec import Job as _Job
+from jobs.spec import Context, Job, JobFailed, Plain, Report, SpecError
 from vision import model as models
 from vision import names, weights
 from vision.model import ONNX, Model
 from vision.preprocessing import Preprocessing
 
 
-class Adopt(_Job):
+class Adopt(Job):
     """Make a model folder from a state dict, safetensors or ONNX file."""
 
-    net: str | None = Field(None, description="torchvision.models:NAME, timm:NAME, or a name such as nets.resnet:resnet20")
+    net: str | None = Field(None, description="torchvision.models:NAME, timm:NAME, or nets.FILE:FUNCTION")
     arguments: str = Field("{}", description="JSON of the arguments that the net is built with")
-    weights: str | None = Field(None, description="state dict (.pth, .pt) or .safetensors; 'packaged' where the net has them")
+    weights: str | None = Field(None, description="a state dict, safetensors, or 'packaged' (the net's own package)")
     onnx: str | None = Field(None, description="an ONNX file in place of --net and --weights")
     preprocess: str = Field("imagenet", description="name of a preprocessing, or a JSON file")
     classes: str | None = Field(None, description="'imagenet', or a text or JSON file with a name for each output")

@@ -191,4 +191,5 @@ def recorded(fields: Mapping[str, Any], output: str) -> Answers:
     given = {name: value for name, value in fields.items() if name in names and value not in (None, "None", "")}
     if given.get("table"):
         return from_table(given["table"], Evaluate.parse(given).columns)
-    return Evaluate.parse({**given, "model": None, "predictions": output}).answers()
+    job: Evaluate = Evaluate.parse({**given, "model": None, "predictions": output})
+    return job.answers()

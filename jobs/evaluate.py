@@ -36,7 +36,8 @@ class Evaluate(flow.Predicts):
         context = context or Plain()
         given = [name for name in ("model", "predictions", "table") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {' and '.join(given) or 'none'}")
+            got = " and ".join(given) or "none"
+            raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {got}")
         task, errors, tables = self.task or "classification", 0, {}
         if self.model is not None:
             model = context.model(self.model)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from vision.sheet import thumbnail
 
 from jobs import storage
 from jobs.answers import Answers
 from jobs.engine.replica import referenced
 from jobs.spec import Example
 from vision.image import CorruptImage
-from vision.sheet import thumbnail
 
 
 def examples(answers: Answers, notable: Sequence[tuple[str, str]]) -> tuple[Example, ...]:
@@ -28,7 +28,8 @@ def examples(answers: Answers, notable: Sequence[tuple[str, str]]) -> tuple[Exam
 
 def find_images(url: str, files: Sequence[str], ids: Sequence[str]) -> dict[str, bytes]:
     """The encoded bytes of a few records of a corpus, by id; only the row groups that hold them are read."""
-    wanted, found = pa.array(list(ids), pa.string()), {}
+    found: dict[str, bytes] = {}
+    wanted = pa.array(list(ids), pa.string())
     for file in files:
         if len(found) == len(ids):
             break

@@ -90,7 +90,7 @@ def _asked(job: Predicts) -> Asked:
 
 def _identity(reading: Reading, model: Model, asked: Asked, job: Predicts) -> dict[str, Any]:
     """What decides the answers, in words that a refusal can name."""
-    extra = {"keep_logits": True} if asked.keep_logits else {}
+    extra: dict[str, Any] = {"keep_logits": True} if asked.keep_logits else {}
     if asked.embedding:
         extra["embedding"] = asked.embedding
     if job.code:

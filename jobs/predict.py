@@ -14,7 +14,7 @@ class Predict(flow.Predicts):
     """Answer every record of a split with a model, each exactly once."""
 
     corpus: str = Field(description=CORPUS)
-    model: str = Field(description="models:/NAME@ALIAS, runs:/ID/model, a model folder, or a name such as nets.resnet:x")
+    model: str = Field(description="models:/NAME@ALIAS, a model folder, or a name such as nets.resnet:x")
     output: str = Field(description="folder or URL of the predictions")
 
     def run(self, context: Context | None = None) -> Report:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from jobs import storage
 from jobs.engine.selection import ROW, Selection, small_columns
-from jobs.records import Subset
+from jobs.records import Reads
 from jobs.spec import JobFailed
 from vision.corpus import Corpus
 
@@ -29,7 +29,7 @@ class Reading:
     url: str
     corpus: Corpus
     split: str
-    subset: Subset
+    subset: Reads
     selection: Selection
 
     def small(self, file: str) -> pa.Table:

@@ -6,14 +6,13 @@ columns that came later (`join`). All of it is part of a result's key.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import Field
 
 from jobs import storage
 from jobs.spec import Job, SpecError
 from vision.corpus import Corpus
-
 
 CORPUS = "folder or URL of a corpus; NAME@7 for a past version"
 
@@ -23,25 +22,15 @@ class Reads(Job):
 
     corpus: str | None = Field(None, description=CORPUS)
     split: str | None = Field(None, description="split to read; not needed where there is only one")
-    where: str | None = Field(None, description="SQL condition over the columns, such as \"label < 10 AND gender = 'f'\"")
+    where: str | None = Field(None, description="SQL over the columns, such as \"label < 10 AND gender = 'f'\"")
     limit: int | None = Field(None, ge=1, description="read only the first N records")
-    sample: int | None = Field(None, ge=1, description="read N records drawn by hash of id: stable as the corpus grows")
+    sample: int | None = Field(
+        None, ge=1, description="read N records, drawn by hash of id (stable as it grows)"
+    )
     seed: int = Field(0, description="seed of --sample")
     stratify: str | None = Field(None, description="column whose values --sample keeps in proportion")
     join: str | None = Field(None, description="CSV, TSV or Parquet of labels and groups that came later")
     on: str = Field("id", description="column that --join matches by")
-
-
-class Subset(Protocol):
-    """The fields that choose records."""
-
-    where: str | None
-    limit: int | None
-    sample: int | None
-    seed: int
-    stratify: str | None
-    join: str | None
-    on: str
 
 
 def open_corpus(url: str) -> tuple[str, Corpus]:
@@ -65,7 +54,7 @@ def open_corpus(url: str) -> tuple[str, Corpus]:
     return place, corpus.at(int(version))
 
 
-def key(subset: Subset) -> dict[str, Any]:
+def key(subset: Reads) -> dict[str, Any]:
     """What of a subset decides a result: its fields that are set, and the digest of the joined file."""
     import hashlib
 

@@ -92,7 +92,8 @@ class _Torch:
     def _watch(self, layer: str) -> None:
         layers = dict(self._net.named_modules())
         if layer not in layers:
-            raise ValueError(f"the net has no layer {layer!r}; it has {', '.join(n for n in layers if '.' not in n and n)}")
+            known = ", ".join(name for name in layers if name and "." not in name)
+            raise ValueError(f"the net has no layer {layer!r}; it has {known} and those inside them")
         layers[layer].register_forward_hook(lambda _net, _inputs, output: self._seen.append(output))
 
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:

@@ -69,7 +69,7 @@ def find(name: str) -> Any:
 
 
 def _module(module_name: str, name: str) -> ModuleType:
-    if importlib.util.find_spec("vision." + module_name.split(".")[0]) is not None:
+    if importlib.util.find_spec("vision." + module_name.split(".", 1)[0]) is not None:
         module_name = "vision." + module_name
     if not any(module_name == t or module_name.startswith(t + ".") for t in _TRUSTED):
         raise ValueError(f"{name}: {module_name} is not in vision, torchvision.models or a folder given with --code")

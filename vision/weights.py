@@ -88,7 +88,8 @@ def fit(net: torch.nn.Module, state: State) -> None:
     # Counters of batches seen are younger than many weight files and do not matter for inference.
     missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
     extra = [name for name in given if name not in wanted]
-    other = [f"{name} {given[name]} for {wanted[name]}" for name in wanted if given.get(name, wanted[name]) != wanted[name]]
+    unequal = [name for name in wanted if given.get(name, wanted[name]) != wanted[name]]
+    other = [f"{name} {given[name]} for {wanted[name]}" for name in unequal]
     problems = {"missing": missing, "not in the net": extra, "of another shape": other}
     if any(problems.values()):
         told = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names)

@@ -57,4 +57,3 @@ def plan(output: str, shards: list[Shard], identity: Mapping[str, Any], limits: 
             leases.append(Lease(shard.file, shard.sha256, mark))
     rows = sum(shard.rows if limits is None else limits[shard.file] for shard in shards)
     return Plan(tuple(leases), done, rows)
-

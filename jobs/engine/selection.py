@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs import storage, tables
-from jobs.records import Subset
+from jobs.records import Reads
 from jobs.spec import SpecError, nearest
 from vision.accumulator import Array
 from vision.corpus import Corpus, Shard
@@ -74,7 +74,7 @@ def small_columns(stream: pq.ParquetFile) -> pa.Table:
     return stream.read(columns=[name for name in stream.schema_arrow.names if name not in PIXELS])
 
 
-def resolve(subset: Subset, url: str, corpus: Corpus, split: str) -> Selection:
+def resolve(subset: Reads, url: str, corpus: Corpus, split: str) -> Selection:
     """Look over the shards of a split as far as the subset needs it.
 
     Raises:
@@ -107,7 +107,7 @@ def hashes(ids: pa.ChunkedArray, seed: int) -> Array:
     return np.array([draw(text) for text in ids.to_pylist()], np.uint64)
 
 
-def _load_join(subset: Subset, corpus: Corpus) -> pa.Table:
+def _load_join(subset: Reads, corpus: Corpus) -> pa.Table:
     table = tables.read(subset.join or "")
     if subset.on not in table.column_names:
         raise SpecError(f"join: {subset.join} has no column {subset.on!r}{nearest(subset.on, table.column_names)}")
@@ -175,9 +175,7 @@ def _first(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
     return limits
 
 
-def _drawn(
-    selection: Selection, url: str, shards: list[Shard], wanted: int
-) -> tuple[dict[str, int], dict[str, int]]:
+def _drawn(selection: Selection, url: str, shards: list[Shard], wanted: int) -> tuple[dict[str, int], dict[str, int]]:
     """The highest kept hash of each stratum, and the kept rows of each shard."""
     lowest: dict[str, Array] = {}  # stratum -> (<= wanted, 2): hash and shard number
     seen: dict[str, int] = {}

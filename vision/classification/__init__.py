@@ -1,0 +1,28 @@
+"""What is in the image? The room of one label for each image: its front door."""
+
+from __future__ import annotations
+
+from vision.accumulator import Suite
+from vision.classification import metrics
+from vision.classification.labels import decode
+from vision.classification.worst import Worst
+from vision.corpus import Corpus
+from vision.model import Model
+from vision.predictor import Asked, Predictor
+
+__all__ = ["predictor", "suite", "worst"]
+
+
+def predictor(model: Model, asked: Asked) -> Predictor:
+    """What answers records with labels."""
+    return Predictor(model, asked, decode)
+
+
+def suite(corpus: Corpus) -> Suite:
+    """The metrics of a corpus, with its classes."""
+    return metrics.suite(corpus.classes)
+
+
+def worst(corpus: Corpus) -> Worst:
+    """The answers worth looking at."""
+    return Worst(corpus.classes)

@@ -17,7 +17,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-ENTRY = pa.schema(
+ENTRY: pa.Schema = pa.schema(
     [
         pa.field("id", pa.string()),
         pa.field("split", pa.string()),  # null: the source has none

@@ -51,8 +51,8 @@ def end(journal: Journal, status: str) -> None:
 
 
 def fields(job: Job) -> dict[str, Any]:
-    """All fields of a job, as plain values."""
-    values: dict[str, Any] = job.model_dump(mode="json")
+    """All fields of a job, as plain values, by the names that flags and YAML have for them."""
+    values: dict[str, Any] = job.model_dump(mode="json", by_alias=True)
     return values
 
 

@@ -50,35 +50,28 @@ def interval(estimate: Estimate, axis: tuple[float, float], whole: float | None 
     return _svg(_WIDTH, 18, f"{estimate.value:.4g}", parts)
 
 
-def reliability(bins: Sequence[dict[str, float]]) -> str:
-    """How often answers of each confidence are right.
+def reliability(points: Sequence[tuple[float, float, float, float, int]]) -> str:
+    """How often answers of each score are right, and how many there are.
 
     Args:
-        bins: rows with low, high (0..1), n, mean_score and accuracy; empty bins are left out.
+        points: (score, share right, its low, its high, n) for each bin; shares and scores in 0..1.
     """
-    left, top, side = 44, 12, 320
-    parts = [_frame(left, top, side), *_ticks(left, top, side)]
-    most = max((row["n"] for row in bins), default=0) or 1
-    for row in bins:
-        if not row["n"] or not math.isfinite(row["accuracy"]):
-            continue
-        x, width = left + row["low"] * side, (row["high"] - row["low"]) * side
-        y = top + (1 - row["accuracy"]) * side
-        parts.append(
-            f'<rect class="bar" x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{top + side - y:.1f}"/>'
-            f'<line class="edge" x1="{x + 1:.1f}" x2="{x + width - 1:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        tall = 44 * row["n"] / most
-        parts.append(
-            f'<rect class="bar" x="{x + 1:.1f}" y="{top + side + 84 - tall:.1f}" width="{width - 2:.1f}" '
-            f'height="{tall:.1f}"><title>{row["n"]:,.0f} answers</title></rect>'
-        )
-    parts.append(f'<line class="ideal" x1="{left}" x2="{left + side}" y1="{top + side}" y2="{top}"/>')
+    left, top, side, tall = 44, 12, 320, 48
     foot = top + side + 84
+    most = max((n for *_, n in points), default=0) or 1
+    parts = [_frame(left, top, side), *_ticks(left, top, side)]
+    parts.append(f'<line class="ideal" x1="{left}" x2="{left + side}" y1="{top + side}" y2="{top}"/>')
+    for score, share, low, high, n in points:
+        x, y = left + score * side, top + (1 - share) * side
+        if math.isfinite(low) and math.isfinite(high):
+            ends = f'y1="{top + (1 - low) * side:.1f}" y2="{top + (1 - high) * side:.1f}"'
+            parts.append(f'<line class="range" x1="{x:.1f}" x2="{x:.1f}" {ends} stroke-width="6"/>')
+        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{n:,} answers</title></circle>')
+        height = tall * n / most
+        parts.append(_bar(x - 7, foot - height, 14, height))
     parts += [
         f'<line class="axis" x1="{left}" x2="{left + side}" y1="{foot}" y2="{foot}"/>',
-        _text(left + side / 2, top + side + 34, "score of the answer", "middle"),
-        _text(left + side / 2, foot + 16, f"answers a bin, {most:,.0f} at most", "middle"),
+        _text(left + side / 2, foot + 16, f"score of the answer; bars: answers, {most:,} at most", "middle"),
         f'<g transform="translate(12 {top + side / 2}) rotate(-90)">{_text(0, 0, "share right", "middle")}</g>',
     ]
     return _svg(left + side + 16, foot + 24, "reliability diagram", parts)
@@ -86,15 +79,15 @@ def reliability(bins: Sequence[dict[str, float]]) -> str:
 
 def bars(rows: Sequence[tuple[str, float]]) -> str:
     """A bar for each (label, value); values from 0 up."""
-    left, room = 190, 380
+    left, room = 250, 340
     most = max((value for _, value in rows if math.isfinite(value)), default=0) or 1
     parts = []
     for index, (label, value) in enumerate(rows):
         y = index * _ROW
         width = room * max(0.0, value) / most if math.isfinite(value) else 0
-        short = label if len(label) <= 28 else label[:27] + "…"
+        short = label if len(label) <= 40 else label[:39] + "…"
         parts.append(_text(left - 8, y + 15, short, "end"))
-        parts.append(f'<rect class="bar" x="{left}" y="{y + 3}" width="{width:.1f}" height="{_ROW - 6}"/>')
+        parts.append(_bar(left, y + 3, width, _ROW - 6))
         parts.append(_text(left + width + 6, y + 15, f"{value:,.6g}", "start"))
     return _svg(left + room + 70, len(rows) * _ROW + 4, "bars", parts)
 
@@ -103,6 +96,10 @@ def _place(value: float, axis: tuple[float, float]) -> float:
     low, high = axis
     share = (value - low) / (high - low) if high > low else 0.5
     return 4 + min(1.0, max(0.0, share)) * (_WIDTH - 8)
+
+
+def _bar(x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="bar" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
 def _frame(left: float, top: float, side: float) -> str:

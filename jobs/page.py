@@ -1,8 +1,7 @@
 """A report as one HTML page that needs nothing else: no script, no address, pictures inside.
 
-It knows estimates, tables, groups and examples, and no task. A table whose Arrow schema carries the metadata `plot`
-(JSON with a `kind`) is drawn too: `reliability` from the columns low, high, n, mean_score and accuracy; `bars` from
-its columns `label` and `value`, named in the JSON or else the first of text and the first of numbers.
+It knows estimates, tables, groups and examples, and no task. A table whose schema says how it is best seen
+(`vision.accumulator.plotted`) is drawn.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ ROWS = 50
 
 GROUP_METRICS = 3
 _BARS = 20
+_SHORT = 12  # rows; a longer table is folded
 _PACKAGES = ("safelight", "torch", "torchvision", "ray", "numpy", "pyarrow")
 
 
@@ -130,23 +130,27 @@ def _group_row(
 
 
 def _plot(name: str, table: pa.Table) -> str:
-    """A table as a picture, or as a table where it lacks the columns for one."""
+    """A table as a picture, or as a table where no picture is known for it."""
     plot = json.loads(table.schema.metadata[b"plot"])
-    if plot["kind"] == "reliability" and {"low", "high", "n", "accuracy"} <= set(table.column_names):
-        rows = [{key: math.nan if v is None else v for key, v in row.items()} for row in table.to_pylist()]
-        note = "Bars that end on the dashed line are scores that can be taken at their word."
-        return _section(_titled(name), f"<figure>{drawing.reliability(rows)}<figcaption>{note}</figcaption></figure>")
-    label = plot.get("label") or _first(table, pa.types.is_string)
-    value = plot.get("value") or _first(table, lambda t: pa.types.is_integer(t) or pa.types.is_floating(t))
-    if plot["kind"] != "bars" or label not in table.column_names or value not in table.column_names:
-        return _table(name, table)
-    pairs = [
-        (str(a), math.nan if b is None else float(b))
-        for a, b in zip(table[label].to_pylist(), table[value].to_pylist(), strict=True)
-    ]
-    rest = len(pairs) - _BARS
-    more = f"<figcaption>and {rest:,} more</figcaption>" if rest > 0 else ""
-    return _section(_titled(name), f"<figure>{drawing.bars(pairs[:_BARS])}{more}</figure>")
+    if plot["kind"] == "reliability":
+        columns = [_floats(table, plot[key]) for key in ("x", "y", "low", "high")]
+        points = list(zip(*columns, table[plot["n"]].to_pylist(), strict=True))
+        note = "On the dashed line, a score can be taken at its word. Upright bars are 95 % intervals."
+        return _figure(name, drawing.reliability(points), note)
+    if plot["kind"] == "bars":
+        labels = zip(*(map(str, table[column].to_pylist()) for column in plot["labels"]), strict=True)
+        rows = list(zip(map(" \N{RIGHTWARDS ARROW} ".join, labels), _floats(table, plot["value"]), strict=True))
+        rest = len(rows) - _BARS
+        return _figure(name, drawing.bars(rows[:_BARS]), f"and {rest:,} more" if rest > 0 else "") if rows else ""
+    return _table(name, table)
+
+
+def _figure(name: str, picture: str, note: str) -> str:
+    return _section(_titled(name), f"<figure>{picture}<figcaption>{escape(note)}</figcaption></figure>")
+
+
+def _floats(table: pa.Table, column: str) -> list[float]:
+    return [math.nan if value is None else float(value) for value in table[column].to_pylist()]
 
 
 def _table(name: str, table: pa.Table) -> str:
@@ -159,7 +163,11 @@ def _table(name: str, table: pa.Table) -> str:
         )
         for row in table.slice(0, ROWS).to_pylist()
     ]
-    return _section(_titled(name), _grid(head, [f"<tr>{row}</tr>" for row in rows], table.num_rows))
+    grid = _grid(head, [f"<tr>{row}</tr>" for row in rows], table.num_rows)
+    if table.num_rows <= _SHORT:
+        return _section(_titled(name), grid)
+    summary = f"<summary>{escape(_titled(name))} <span class='soft'>{table.num_rows:,} rows</span></summary>"
+    return f"<details>{summary}{grid}</details>"
 
 
 def _examples(examples: Sequence[Example]) -> str:
@@ -195,10 +203,6 @@ def _version(package: str) -> str:
 def _kind(table: pa.Table) -> str | None:
     plot = (table.schema.metadata or {}).get(b"plot")
     return None if plot is None else json.loads(plot)["kind"]
-
-
-def _first(table: pa.Table, fits: Any) -> str:
-    return next((field.name for field in table.schema if fits(field.type)), "")
 
 
 def _range(estimate: Estimate) -> str:

@@ -1,0 +1,293 @@
+"""Bytes to pixels, with Pillow: upright 8-bit RGB, or one line that says why not.
+
+What comes out is what Pillow's `convert("RGB")`, and so torchvision on PIL images, makes of the file, with three
+differences, each a mistake there: EXIF orientation is applied, 16 bits are rounded to 8 (Pillow clips grey at 255
+and cuts colours), and 32-bit numbers are scaled. Alpha is dropped, not composited. Of an animation or a file of
+several pages the first frame counts. A colour profile is not applied.
+
+A file can be hostile. Its size is known before a pixel is decoded, and both its pixels and the bytes that its format
+needs to decode them are limited: 5 bytes a pixel of `max_pixels`, 447 MB by default. So `picture` stays below 450 MB
+whatever comes; `decode` adds 3 bytes a pixel for its array. About 1 ms for a JPEG of 500x375.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from vision import depth, headers
+
+Array = npt.NDArray[Any]
+
+MAX_PIXELS = 89_478_485
+"""Pillow's own limit: a quarter of a gigabyte at 3 bytes a pixel."""
+
+_LEFT_TO_RESIZE = 3  # with 2, pixels differ by 0.55 grey levels from exact ones, with 3 by 0.25
+_BUDGET = 5  # bytes of memory a pixel of the limit
+
+# Pillow warns of odd files while it reads them; here a file is either read or refused with a reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What a codec holds beside Pillow's picture, in bytes a pixel.
+_CODEC_BYTES = {"WEBP": 12, "AVIF": 14, "JPEG2000": 16, "HEIF": 12}
+
+
+class CorruptImage(ValueError):
+    """Bytes that give no picture. The message is one short line saying why."""
+
+
+class _TimeUp(BaseException):
+    """Not an Exception, so that no handler on the way takes it for a fault of the file."""
+
+
+def _heif(file: io.BytesIO) -> Any:
+    try:
+        return importlib.import_module("pillow_heif").HeifImageFile(file)
+    except ImportError:
+        raise CorruptImage("HEIC, which can only be read where pillow-heif is installed") from None
+
+
+_OPENERS: dict[str, Callable[[io.BytesIO], Any]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "HEIF": _heif,
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file's header says. Width and height are upright, as `decode` gives them; `frames` counts pages too."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    frames: int
+    orientation: int
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, shrink_to: tuple[int, int] | None = None) -> Array:
+    """The picture in an image file, as an array.
+
+    Args:
+        data: a whole file: JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000, AVIF; HEIC with pillow-heif.
+        max_pixels: width times height above which the header alone is enough to refuse.
+        shrink_to: (height, width) that the picture will be shrunk to anyway, upright. A JPEG at least six times as
+            large on both sides is then decoded at 1/2, 1/4 or 1/8, no smaller than three times that size. Faster,
+            and no longer pixel-exact: see `Preprocessing.load`.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        CorruptImage: whatever else `data` is.
+    """
+    return array(picture(data, max_pixels=max_pixels, shrink_to=shrink_to))
+
+
+def picture(data: bytes, *, max_pixels: int = MAX_PIXELS, shrink_to: tuple[int, int] | None = None) -> Image.Image:
+    """`decode`, kept as a PIL image: mode "RGB", or "L" where all three channels would be equal."""
+    with _faults(headers.kind(data)) as kind:
+        file = _open(kind, data, max_pixels)
+        turn = _orientation(kind, file)
+        if shrink_to and kind == "JPEG":
+            _shrink(file, shrink_to if turn < 5 else shrink_to[::-1])
+        _check_bytes(kind, file, turn, max_pixels)
+        colours = depth.to_8_bits(file, lambda: _OPENERS[kind](io.BytesIO(data)))
+        turn = _orientation(kind, file)  # again: in a PNG it may come after the pixels
+        return colours.transpose(_TURNS[turn]) if turn in _TURNS and kind != "TIFF" else colours
+
+
+def array(image: Image.Image) -> Array:
+    """(H, W, 3) uint8 of a picture in mode "RGB" or "L". In strips: Pillow's own export takes the memory twice."""
+    found = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, 2**22 // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels = np.asarray(strip)
+        found[top : top + rows] = pixels[..., None] if pixels.ndim == 2 else pixels
+    return found
+
+
+def facts(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Facts:
+    """What the header says; no pixel is decoded, though frames and pages are counted by walking through the file.
+
+    Raises:
+        CorruptImage: if the header cannot be read.
+    """
+    with _faults(headers.kind(data)) as kind:
+        file = _open(kind, data, max_pixels)
+        turn, (width, height) = _orientation(kind, file), file.size
+        if turn >= 5 and kind != "TIFF":
+            width, height = height, width
+        return Facts(kind, width, height, file.mode, getattr(file, "n_frames", 1), turn)
+
+
+@contextmanager
+def time_limit_s(seconds: float | None) -> Iterator[None]:
+    """Within it, work that lasts longer than `seconds` of wall time ends with `CorruptImage`.
+
+    It rides on SIGALRM, so it holds in the main thread only and does nothing elsewhere. Python sees the signal
+    between calls into C: Pillow feeds JPEG, PNG and GIF in blocks of 64 KB and stops soon; WebP, AVIF, JPEG 2000 and
+    compressed TIFF are decoded in one call and are stopped after it. An outer timer is put back with what it had left.
+    """
+    if not seconds or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGALRM, _time_up)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left = 0.0
+    try:
+        try:
+            yield
+        finally:
+            left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+    except _TimeUp:
+        raise CorruptImage(f"took longer than {seconds:g} s to decode") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        if outer[0]:
+            signal.setitimer(signal.ITIMER_REAL, max(outer[0] - (seconds - left), 1e-3), outer[1])
+
+
+def _time_up(*_: object) -> None:
+    raise _TimeUp
+
+
+@contextmanager
+def _faults(kind: str | None) -> Iterator[str]:
+    """Whatever goes wrong inside is the file's fault, told in one line."""
+    try:
+        yield kind or ""
+    except CorruptImage:
+        raise
+    except MemoryError:
+        raise CorruptImage(f"{kind} that needs more memory than there is") from None
+    except Exception as error:
+        raise CorruptImage(f"damaged {kind}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(re.sub(r"<[^>]*>|[^ -~]+", " ", str(error)).split())
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return "the file is cut short"
+    if "not identified by this driver" in text or not text:
+        return "its header makes no sense"
+    return text[:100]
+
+
+def _open(kind: str, data: bytes, max_pixels: int) -> Any:
+    """The file with its header read, and its size found allowed."""
+    if not kind:
+        raise CorruptImage(headers.complaint(data))
+    # libwebp claims memory for the canvas when it opens a file.
+    canvas = headers.webp_size(data) if kind == "WEBP" else None
+    if canvas:
+        _check_pixels(kind, canvas, max_pixels)
+        _check_memory(kind, canvas, (4 + _CODEC_BYTES["WEBP"]) * canvas[0] * canvas[1], max_pixels)
+    file = _OPENERS[kind](io.BytesIO(data))
+    _check_pixels(kind, file.size, max_pixels)
+    return file
+
+
+def _check_pixels(kind: str, size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise CorruptImage(f"{kind} of {size[0]}x{size[1]} pixels, more than the {max_pixels} allowed")
+
+
+def _check_memory(kind: str, size: tuple[int, int], needed: float, max_pixels: int) -> None:
+    if needed > _BUDGET * max_pixels:
+        raise CorruptImage(
+            f"{kind} of {size[0]}x{size[1]} pixels, which needs {needed / 1e6:.0f} MB to decode;"
+            f" {_BUDGET * max_pixels / 1e6:.0f} MB are allowed"
+        )
+
+
+def _check_bytes(kind: str, file: Any, turn: int, max_pixels: int) -> None:
+    """Refuse what would fit as pixels but not on the way there."""
+    width, height = file.size
+    held, added, kept = depth.bytes_a_pixel(file)
+    peak = held * width * height + max(added * width * height, _codec_bytes(kind, file))
+    if turn in _TURNS:
+        peak = max(peak, 2 * kept * width * height)
+    _check_memory(kind, file.size, peak, max_pixels)
+
+
+def _codec_bytes(kind: str, file: Any) -> float:
+    """What the decoder holds beside the picture: all coefficients of a progressive JPEG, a strip or tile of a TIFF."""
+    width, height = file.size
+    if kind == "JPEG" and file.info.get("progressive"):
+        sampling = [across * down for _, across, down, _ in file.layer]
+        scale = file.decoderconfig[0] if file.decoderconfig else 1
+        coefficients: float = 2.0 * sum(sampling) / max(*sampling, 1) * width * height * scale**2
+        return coefficients
+    if kind == "TIFF":
+        tags = file.tag_v2
+        columns, rows = tags.get(322, width), tags.get(323, tags.get(278, height))
+        piece: float = 4.0 * columns * (rows if 322 in tags else min(rows, height))
+        return piece
+    return float(_CODEC_BYTES.get(kind, 0) * width * height)
+
+
+def _orientation(kind: str, file: Any) -> int:
+    """1 to 8. Pillow turns a TIFF while it loads it, so that there it only tells of the memory needed."""
+    if kind == "TIFF":
+        turn = file.tag_v2.get(0x0112, 1)
+        return turn if isinstance(turn, int) else 1
+    return headers.orientation(file.info.get("exif"))
+
+
+def _shrink(file: ImageFile.ImageFile, target: tuple[int, int]) -> None:
+    """Let the JPEG decoder scale by 1/8, 1/4 or 1/2, as far as leaves three times the target to be resized as ever.
+
+    Only by a scale that divides both sides: otherwise the last row and column stand for less than the others, and
+    what is resized from them is shifted, by up to 5 grey levels on average.
+    """
+    for scale in (8, 4, 2):
+        width, height = file.width // scale, file.height // scale
+        whole = file.size == (width * scale, height * scale)
+        if whole and width >= _LEFT_TO_RESIZE * target[1] and height >= _LEFT_TO_RESIZE * target[0]:
+            file.draft(None, (width, height))
+            return

@@ -1,0 +1,124 @@
+"""A part of a resized picture, to the last bit the pixels of a whole resize followed by a crop.
+
+Pillow resizes in two passes, one an axis, and rounds to 8 bits between them. It can do so from a box of the source
+only, but there are two catches. It takes the box in single precision: exact is an axis along which every coordinate
+of the box is a whole number of 2**-k; there the part alone is computed, elsewhere the whole axis, and cut. And
+Pillow 13 picks the axis that goes first by the sizes asked for, so that a part may be resized in another order than
+the whole, with other roundings: then the whole is resized. The usual short side of 256 allows one axis of the two.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+from PIL import Image
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "nearest-exact": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""torchvision's names. All but the two nearest are antialiased: their support grows with the shrinking."""
+
+_AT_ONCE = 2**24  # pixels of an intermediate picture above which the work is cut into strips
+_AT_MOST = 2**27
+
+
+class Part(NamedTuple):
+    """A rectangle in a resized picture, in its pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class _Span(NamedTuple):
+    """Along one axis: the source from `low` to `high` becomes `pixels`, of which the part starts at `skip`."""
+
+    low: float
+    high: float
+    pixels: int
+    skip: int
+
+
+def resample(image: Image.Image, size: tuple[int, int], part: Part, resampling: str) -> Image.Image:
+    """The `part` of `image` resized to `size`.
+
+    Args:
+        image: mode "RGB" or "L".
+        size: (height, width) of the whole resized picture, which is never made where less will do.
+        part: lies inside `size`.
+        resampling: a key of `FILTERS`.
+
+    Raises:
+        ValueError: if the picture is so elongated that a single line would be larger than 134 million pixels.
+    """
+    if size == (image.height, image.width):
+        return _cut(image, part.left, part.top, part)
+    exact = not resampling.startswith("nearest")  # which steps through the source, gathering errors as it goes
+    source = (image.height, image.width)
+    rows = _span(source[0], size[0], part.top, part.height, exact)
+    columns = _span(source[1], size[1], part.left, part.width, exact)
+    vertical_first = _vertical_first(source, size)
+    if vertical_first != _vertical_first(source, (rows.pixels, columns.pixels)):
+        rows, columns = _Span(0, source[0], size[0], part.top), _Span(0, source[1], size[1], part.left)
+    if not vertical_first and columns.pixels * max(source[0], rows.pixels) > _AT_ONCE:
+        return _in_strips(image, rows, columns, part, FILTERS[resampling])
+    box = (columns.low, rows.low, columns.high, rows.high)
+    resized = image.resize((columns.pixels, rows.pixels), FILTERS[resampling], box)
+    return _cut(resized, columns.skip, rows.skip, part)
+
+
+def _cut(image: Image.Image, left: int, top: int, part: Part) -> Image.Image:
+    if (image.width, image.height) == (part.width, part.height):
+        return image
+    return image.crop((left, top, left + part.width, top + part.height))
+
+
+def _vertical_first(source: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Whether Pillow 13 goes down the columns first, by its own rule; older ones always start along the rows."""
+    height, width = source[0] - target[0], source[1] - target[1]
+    return height > max(0, 2 * width)
+
+
+@lru_cache(4096)
+def _span(source: int, target: int, start: int, length: int, exact: bool) -> _Span:
+    """The least of the source that gives the part exactly.
+
+    With `target / gcd` a power of two every edge is a multiple of its inverse. Single precision holds it while
+    numerator and denominator have 24 bits together, and then every sum and product in Pillow's loop is exact too.
+    """
+    step = target // math.gcd(source, target)
+    if not exact or length == target or step & (step - 1) or source * step >= 2**22:
+        return _Span(0, source, target, start)
+    scale = source / target
+    return _Span(start * scale, (start + length) * scale, length, 0)
+
+
+def _in_strips(
+    image: Image.Image, rows: _Span, columns: _Span, part: Part, resampling: Image.Resampling
+) -> Image.Image:
+    """The same in bounded memory, for pictures like 2x30000: first along all rows, then down the columns kept."""
+    if max(columns.pixels, rows.pixels, part.width * image.height) > _AT_MOST:
+        raise ValueError(f"too elongated to resize: {image.width}x{image.height} pixels")
+    wide = Image.new(image.mode, (part.width, image.height))
+    step = max(1, _AT_ONCE // columns.pixels)
+    for top in range(0, image.height, step):
+        bottom = min(top + step, image.height)
+        box = (columns.low, top, columns.high, bottom)
+        strip = image.resize((columns.pixels, bottom - top), resampling, box)
+        wide.paste(strip.crop((columns.skip, 0, columns.skip + part.width, bottom - top)), (0, top))
+    result = Image.new(image.mode, (part.width, part.height))
+    step = max(1, _AT_ONCE // rows.pixels)
+    for left in range(0, part.width, step):
+        right = min(left + step, part.width)
+        strip = wide.resize((right - left, rows.pixels), resampling, (left, rows.low, right, rows.high))
+        result.paste(strip.crop((0, rows.skip, right - left, rows.skip + part.height)), (left, 0))
+    return result

@@ -61,7 +61,10 @@ class Confusion:
         right = int(self.counts.counts[pairs.truth == pairs.prediction].sum())
         if right in (0, n):  # nothing to redraw but the same
             low, high = (np.full(3, limit) for limit in wilson(right, n))
-        return {name: Estimate(*map(float, v), n) for name, *v in zip(names, values, low, high, strict=True)}
+        return {
+            name: Estimate(float(value), float(lower), float(upper), n)
+            for name, value, lower, upper in zip(names, values, low, high, strict=True)
+        }
 
     def tables(self) -> dict[str, pa.Table]:
         """`classes`, `confusion` and `most_confused`, by the rows that occur."""

@@ -104,7 +104,7 @@ class Journal:
 
     def is_running(self) -> bool:
         """Whether its job still works. One of another machine counts as running until it was silent for a day."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         head = self.head
         if head["host"] != socket.gethostname():

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from jobs import storage, tables
 from jobs.engine import commit
 from jobs.reading import PREDICTED, Reading, beside, pieces, prediction_shard
+from jobs.records import SUBSET
 from jobs.spec import JobFailed, SpecError, nearest
 from vision.accumulator import Array, Batch
 from vision.corpus import Corpus
@@ -38,6 +39,8 @@ class Answers:
         tags: digests of all that made it.
         reading: the records, where there is a corpus.
         table: the aligned table, where there is none.
+        shards: the corpus' shards that have answers.
+        partial: whether they answer a subset of each shard.
     """
 
     output: str
@@ -45,6 +48,8 @@ class Answers:
     tags: Mapping[str, str] = field(default_factory=dict)
     reading: Reading | None = None
     table: pa.Table | None = None
+    shards: tuple[str, ...] = ()
+    partial: bool = False
 
     @classmethod
     def of(cls, output: str, reading: Reading) -> Answers:
@@ -67,28 +72,32 @@ class Answers:
             "split": reading.split,
             "model_digest": identity["model"],
             "kernel": identity["kernel"],
+            "subset": commit.digest({name: identity[name] for name in SUBSET if name in identity}),
         }
+        known = {shard.file for shard in reading.corpus.present(reading.split)}
+        shards = tuple(sorted(known & set(manifest["shards"])))
+        partial = any(name in identity for name in SUBSET)
         classes = reading.corpus.classes or (tuple(manifest["classes"]) if manifest["classes"] else None)
-        return cls(output, replace(reading.corpus, classes=classes), tags, reading)
+        corpus = replace(reading.corpus, classes=classes)
+        return cls(output, corpus, tags, reading, shards=shards, partial=partial)
+
+    def piece(self, file: str) -> pa.Table:
+        """The aligned rows of one shard."""
+        assert self.reading is not None
+        answers = prediction_shard(self.output, file)
+        return beside(self.reading.small(file), answers, partial=self.partial, where=f"{self.output}/{file}")
 
     def tables(self) -> Iterator[pa.Table]:
         """Aligned rows, a table for each shard or run of rows."""
         if self.table is not None:
             yield from pieces(self.table)
-        elif self.reading is not None:
-            manifest = commit.read_manifest(self.output)
-            partial = any(name in manifest["identity"] for name in ("where", "limit", "sample"))
-            known = {shard.file for shard in self.reading.corpus.present(self.reading.split)}
-            for file in sorted(manifest["shards"]):
-                if file in known:
-                    answers = prediction_shard(self.output, file)
-                    yield beside(self.reading.small(file), answers, partial=partial, where=f"{self.output}/{file}")
+        yield from map(self.piece, self.shards)
 
     def batches(self) -> Iterator[Batch]:
         """The same as columns for metrics."""
         for table in self.tables():
             for piece in pieces(table):
-                yield _batch(piece)
+                yield batch_of(piece)
 
     def check_columns(self, names: tuple[str, ...], field_name: str) -> None:
         """Refuse columns to break down by that are not there."""
@@ -151,7 +160,8 @@ def _coded(table: pa.Table) -> tuple[pa.Table, tuple[str, ...] | None]:
     return table, classes
 
 
-def _batch(table: pa.Table) -> Batch:
+def batch_of(table: pa.Table) -> Batch:
+    """A table as columns for metrics."""
     columns = {name: as_array(table[name]) for name in table.column_names}
     columns.setdefault("count", np.ones(len(table), np.int64))
     return columns

@@ -17,6 +17,10 @@ from vision.corpus import Corpus
 CORPUS = "folder or URL of a corpus; NAME@7 for a past version"
 
 
+SUBSET = ("where", "limit", "sample", "stratify", "seed", "join_sha256", "on")
+"""What `key` may hold: the names under which a result remembers its subset."""
+
+
 class Reads(Job):
     """The fields of every job that reads records."""
 
@@ -24,9 +28,7 @@ class Reads(Job):
     split: str | None = Field(None, description="split to read; not needed where there is only one")
     where: str | None = Field(None, description="SQL over the columns, such as \"label < 10 AND gender = 'f'\"")
     limit: int | None = Field(None, ge=1, description="read only the first N records")
-    sample: int | None = Field(
-        None, ge=1, description="read N records, drawn by hash of id (stable as it grows)"
-    )
+    sample: int | None = Field(None, ge=1, description="read N records, drawn by hash of id (stable as it grows)")
     seed: int = Field(0, description="seed of --sample")
     stratify: str | None = Field(None, description="column whose values --sample keeps in proportion")
     join: str | None = Field(None, description="CSV, TSV or Parquet of labels and groups that came later")

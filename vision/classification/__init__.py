@@ -5,12 +5,13 @@ from __future__ import annotations
 from vision.accumulator import Suite
 from vision.classification import metrics
 from vision.classification.labels import decode
+from vision.classification.paired import higher_is_better, per_image
 from vision.classification.worst import Worst
 from vision.corpus import Corpus
 from vision.model import Model
 from vision.predictor import Asked, Predictor
 
-__all__ = ["predictor", "suite", "worst"]
+__all__ = ["higher_is_better", "per_image", "predictor", "suite", "worst"]
 
 
 def predictor(model: Model, asked: Asked) -> Predictor:

@@ -45,7 +45,10 @@ def factorize(values: Array) -> tuple[Array, list[str]]:
 def _distinct(values: Array) -> tuple[Array, list[Any]]:
     """Codes, and the values they stand for; Arrow encodes a million strings in some 50 ms."""
     try:
-        encoded = pa.array(values, from_pandas=True).dictionary_encode(null_encoding="encode")
+        column = pa.array(values, from_pandas=True)
+        if values.dtype == object and pa.types.is_floating(column.type):
+            raise TypeError("Arrow makes floats of a mixture: False would be 0")
+        encoded = column.dictionary_encode(null_encoding="encode")
         return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
     except (pa.ArrowException, TypeError, OverflowError):  # a mixture of types, or lists
         place: dict[str, int] = {}

@@ -19,11 +19,17 @@ from vision.layout import ENTRY, Source
 
 T = TypeVar("T")
 
-ENDINGS = frozenset(
-    ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "ppm", "pgm", "pbm")
-    + ("pnm", "avif", "heic", "heif", "jp2", "j2k", "jpx", "ico")
-)
+ENDINGS = (
+    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "ppm", "pgm", "pbm", "pnm",
+    "avif", "heic", "heif", "jp2", "j2k", "jpx", "ico",
+)  # fmt: skip
 """Endings of images, whether or not they can be decoded here: one that cannot becomes an error row, not a gap."""
+
+SPLITS = {
+    "train", "training", "trainval", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation",
+    "holdout", "unlabeled", "unlabelled",
+}  # fmt: skip
+"""Names that a folder of a split usually has, in lower case."""
 
 DEEPEST = 32
 """Folders below one another: more is a link that leads back."""

@@ -17,13 +17,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from vision.corpora.files import Ignored, batches, file_columns, images_below, is_image, listed, relative, some
+from vision.corpora.files import SPLITS, Ignored, batches, file_columns, images_below, is_image, listed, relative, some
 from vision.layout import ENTRY, Layout, Listing, Options, Source, WrongOption
-
-SPLITS = frozenset(
-    ("train", "training", "trainval", "val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation")
-    + ("holdout", "unlabeled", "unlabelled")
-)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ beside it, so that `mlflow.pyfunc.load_model` works where safelight is not insta
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "model"
 _REFERENCE = re.compile(r"(?:models:/[^/@]+(?:@[^/@]+|/\d+)|runs:/[0-9a-f]{32}(?:/.+)?)$")
-_NEEDED = ("numpy", "pandas", "pillow", "pyarrow", "safetensors", "torch", "torchvision")
+_NEEDED = ("mlflow", "numpy", "pandas", "pillow", "pyarrow", "safetensors", "scipy", "torch", "torchvision")
+_EXTRA = {"timm:": "timm", "onnx": "onnxruntime", "efficientnet_lite": "efficientnet-lite-pytorch"}
+"""Packages that only some nets need, by what their names contain."""
 
 
 def is_reference(reference: str) -> bool:
@@ -76,16 +80,28 @@ def register(client: Any, run_id: str, folder: str, name: str) -> str:
 def pack(folder: Path, target: Path) -> None:
     """A model folder as MLflow's own model folder at `target`, which must not exist."""
     import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
 
     import vision
 
-    mlflow.pyfunc.save_model(
-        path=str(target),
-        python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={"model": str(folder.resolve())},
-        code_paths=[str(Path(vision.__file__).parent)],
-        pip_requirements=[f"{name}=={found}" for name in _NEEDED if (found := _version(name))],
-    )
+    with warnings.catch_warnings():
+        # It asks for an example of the input, which would be a picture of somebody's.
+        warnings.filterwarnings("ignore", message=".*input example.*")
+        mlflow.pyfunc.save_model(
+            path=str(target),
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"model": str(folder.resolve())},
+            code_paths=[str(Path(vision.__file__).parent)],
+            pip_requirements=[f"{name}=={found}" for name in _needed(folder) if (found := _version(name))],
+            signature=ModelSignature(Schema([ColSpec(DataType.binary, "image")])),
+        )
+
+
+def _needed(folder: Path) -> list[str]:
+    """The packages that a model's net needs wherever it is loaded."""
+    net = json.loads((folder / "model.json").read_text())["net"]
+    return [*_NEEDED, *(package for mark, package in _EXTRA.items() if mark in net)]
 
 
 def fetch(reference: str, settings: Settings) -> Model:

@@ -90,6 +90,7 @@ class Corpus:
             raise ValueError(f"{self.name} has no split {split!r}, only {', '.join(self.splits)}")
         return split
 
+    @property
     def digest(self) -> str:
         """What this version holds, as 64 hex digits: the bytes of its shards, its columns and its classes.
 

@@ -64,16 +64,13 @@ def members(filesystem: pafs.FileSystem, path: str) -> Iterator[Member]:
     Raises:
         ValueError: if the archive is truncated, damaged or hostile.
     """
-    try:
-        with opened(filesystem, path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            for info in archive:
-                if not info.isdir():
-                    yield Member(_safe(info), info.offset_data, info.size, archive, info)
-                # The archive would keep every header it has met.
-                archive.members.clear()  # type: ignore[attr-defined]
-            _ends_well(stream, archive.offset)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+    with opened(filesystem, path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        for info in archive:
+            if not info.isdir():
+                yield Member(_safe(info), info.offset_data, info.size, archive, info)
+            # The archive would keep every header it has met.
+            archive.members.clear()  # type: ignore[attr-defined]
+        _ends_well(stream, archive.offset)
 
 
 @contextmanager
@@ -81,12 +78,18 @@ def opened(filesystem: pafs.FileSystem, path: str) -> Iterator[Any]:
     """A stream of the uncompressed archive, seekable (a compressed one: cheaply only forward).
 
     Images are jumped over on a disk; an object store is read in large pieces, which costs fewer requests.
+
+    Raises:
+        ValueError: for what goes wrong inside, with the name of the archive.
     """
     near = isinstance(filesystem, pafs.LocalFileSystem)
-    with filesystem.open_input_file(path) as raw:
-        buffered = io.BufferedReader(raw, _NEAR if near else _FAR)
-        inner: Any = gzip.GzipFile(fileobj=buffered) if is_compressed(path) else buffered
-        yield _Capped(inner, _NEAR)
+    try:
+        with filesystem.open_input_file(path) as raw:
+            buffered = io.BufferedReader(raw, _NEAR if near else _FAR)
+            inner: Any = gzip.GzipFile(fileobj=buffered) if is_compressed(path) else buffered
+            yield _Capped(inner, _NEAR)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from None
 
 
 def _safe(info: tarfile.TarInfo) -> str:

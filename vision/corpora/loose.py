@@ -18,7 +18,7 @@ class Spool:
 
     def __init__(self, schema: pa.Schema) -> None:
         self.rows = 0
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the spool)
         self._writer = pa.ipc.new_stream(self._file, schema)
 
     def write(self, table: pa.Table) -> None:

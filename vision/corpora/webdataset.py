@@ -103,7 +103,7 @@ def _records(source: Source, found: Found) -> Iterator[dict[str, Any]]:
                 _note(row, found)
                 yield row
             else:
-                found.ignored.add("records without an image", row["id"])
+                found.ignored.add("records without an image", f"{name}/{key}")
 
 
 def _part(member: archives.Member, archive: str, found: Found) -> tuple[str, dict[str, Any]] | None:

@@ -186,10 +186,12 @@ def _matrix(column: pa.ChunkedArray) -> Array:
     integers = pa.types.is_integer(column.type.value_type)
     if len(lengths) > 1:
         return np.array([*column.to_pylist(), None], object)[:-1]
-    filled = np.full((len(column), lengths[0] if lengths else 0), -1 if integers else np.nan)
-    filled = filled.astype(np.int64 if integers else np.float64)
+    width = lengths[0] if lengths else 0
+    kind, missing = (np.int64, -1) if integers else (np.float64, np.nan)
+    filled = np.full((len(column), width), missing, kind)
     valid = np.asarray(column.is_valid().to_numpy(), bool)
-    filled[valid] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(int(valid.sum()), -1)
+    numbers = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    filled[valid] = numbers.reshape(int(valid.sum()), width)
     return filled
 
 

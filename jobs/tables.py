@@ -9,6 +9,9 @@ import pyarrow.parquet as pq
 from jobs import storage
 from jobs.spec import SpecError
 
+# An empty field is missing, and nothing else is: "NA" is Namibia and "nan" somebody's grandmother.
+_AS_WRITTEN = pacsv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
+
 
 def read(url: str) -> pa.Table:
     """The table in a file, by its ending.
@@ -24,7 +27,11 @@ def read(url: str) -> pa.Table:
         with filesystem.open_input_file(path) as stream:
             if ending == "parquet":
                 return pq.read_table(stream)
-            return pacsv.read_csv(stream, parse_options=pacsv.ParseOptions(delimiter="\t" if ending == "tsv" else ","))
+            return pacsv.read_csv(
+                stream,
+                parse_options=pacsv.ParseOptions(delimiter="\t" if ending == "tsv" else ","),
+                convert_options=_AS_WRITTEN,
+            )
     except FileNotFoundError:
         raise SpecError(f"{url}: no such table") from None
     except (pa.ArrowInvalid, OSError) as error:

@@ -32,6 +32,6 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += float(loss) * len(rows)
+            total += loss.item() * len(rows)
         yield total / len(inputs)
     net.eval()

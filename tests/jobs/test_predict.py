@@ -1,0 +1,202 @@
+"""Bulk inference: every record once, resumed by shard, refused where it would mix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.predict import Predict
+from jobs.spec import JobFailed, SpecError
+from tests.making import CorpusMaker, Row, rows_of, tree
+
+
+def answers(output: str | Path) -> list[dict[str, object]]:
+    return [row for path in sorted(Path(output).rglob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def test_one_row_for_each_record_in_the_same_order(make_corpus: CorpusMaker, small_model: str) -> None:
+    rows = rows_of(23)
+    report = Predict(corpus=make_corpus(rows), model=small_model, output="out", workers=0).run()
+    found = answers("out")
+    assert [row["id"] for row in found] == [id_ for id_, _, _ in rows]
+    assert all(row["error"] is None and 0 < row["score"] <= 1 for row in found)
+    assert report.errors == 0
+    right = sum(row["label"] == label for row, (_, _, label) in zip(found, rows, strict=True))
+    assert right > 15, "the small net knows discs from stripes"
+
+
+def test_a_broken_image_is_a_row_that_says_why(make_corpus: CorpusMaker, small_model: str) -> None:
+    rows: list[Row] = rows_of(12)
+    rows[3] = ("broken.jpg", b"not an image", 0)
+    rows[7] = ("empty.jpg", b"", 1)
+    report = Predict(corpus=make_corpus(rows), model=small_model, output="out", workers=0, max_errors=0.5).run()
+    found = {row["id"]: row for row in answers("out")}
+    assert report.errors == 2
+    assert found["broken.jpg"]["label"] is None
+    assert found["broken.jpg"]["error"]
+    assert "empty" in found["empty.jpg"]["error"] or "zero" in found["empty.jpg"]["error"]
+    # Its neighbours answer as they do without it.
+    alone = Predict(corpus=make_corpus(rows_of(12), "good"), model=small_model, output="alone", workers=0)
+    alone.run()
+    others = {row["id"]: row for row in answers("alone")}
+    assert all(found[id_] == others[id_] for id_ in found if id_ in others)
+
+
+def test_too_many_broken_images_fail_with_the_list_and_keep_what_is_done(
+    make_corpus: CorpusMaker, small_model: str
+) -> None:
+    rows: list[Row] = [*rows_of(18), ("x.jpg", b"x", 0), ("y.jpg", b"", 0)]
+    job = Predict(corpus=make_corpus(rows, shard_rows=5), model=small_model, output="out", workers=0)
+    with pytest.raises(JobFailed, match="2 of 20 images are broken") as failed:
+        job.run()
+    assert [line.split(":")[0] for line in failed.value.details] == ["x.jpg", "y.jpg"]
+    assert len(answers("out")) == 20
+    manifest = json.loads(Path("out/predictions.json").read_text())
+    assert manifest["complete"] is False
+    job.model_copy(update={"max_errors": 0.2}).run()
+    assert json.loads(Path("out/predictions.json").read_text())["complete"] is True
+
+
+def test_a_rerun_does_only_what_is_missing(make_corpus: CorpusMaker, small_model: str) -> None:
+    job = Predict(corpus=make_corpus(rows_of(40)), model=small_model, output="out", workers=0)
+    job.run()
+    whole = tree("out")
+    missing = Path("out/test/part-00002.parquet")
+    missing.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in Path("out/test").glob("*.parquet")}
+    job.run()
+    assert tree("out") == whole
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+
+
+def test_a_half_written_shard_is_made_again(make_corpus: CorpusMaker, small_model: str) -> None:
+    job = Predict(corpus=make_corpus(rows_of(20)), model=small_model, output="out", workers=0)
+    job.run()
+    whole = tree("out")
+    shard = Path("out/test/part-00001.parquet")
+    shard.write_bytes(shard.read_bytes()[:100])
+    job.run()
+    assert tree("out") == whole
+
+
+def test_an_added_shard_costs_only_that_shard(make_corpus: CorpusMaker, small_model: str) -> None:
+    folder = make_corpus(rows_of(20))
+    job = Predict(corpus=folder, model=small_model, output="out", workers=0)
+    job.run()
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.parquet")}
+    make_corpus(rows_of(30))  # the same two shards, and a third
+    job.run()
+    after = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.parquet")}
+    assert len(after) == 3
+    assert all(after[path] == when for path, when in before.items())
+
+
+def test_another_model_never_fills_up_a_half_done_output(make_corpus: CorpusMaker, small_model: str) -> None:
+    folder = make_corpus(rows_of(10))
+    Predict(corpus=folder, model=small_model, output="out", workers=0).run()
+    other = json.loads(Path(small_model, "model.json").read_text())
+    assert other["digest"]
+    with pytest.raises(SpecError, match=r"out holds other predictions: kernel is .*batch-8.* there and .*batch-4"):
+        Predict(corpus=folder, model=small_model, output="out", workers=0, batch_size=4).run()
+    with pytest.raises(SpecError, match="where is None there and 'label = 1' now"):
+        Predict(corpus=folder, model=small_model, output="out", workers=0, where="label = 1").run()
+
+
+def test_shards_and_batches_do_not_change_an_answer(make_corpus: CorpusMaker, small_model: str) -> None:
+    rows = rows_of(30)
+    found = []
+    for shard_rows in (1, 7, 30):
+        folder = make_corpus(rows, f"c{shard_rows}", shard_rows=shard_rows)
+        Predict(corpus=folder, model=small_model, output=f"out{shard_rows}", workers=0).run()
+        found.append(answers(f"out{shard_rows}"))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_on_ray_give_the_same_files(
+    make_corpus: CorpusMaker, small_model: str, ray_session: None, workers: int
+) -> None:
+    folder = make_corpus(rows_of(25), shard_rows=4)
+    Predict(corpus=folder, model=small_model, output="here", workers=0).run()
+    Predict(corpus=folder, model=small_model, output="there", workers=workers).run()
+    assert tree("here") == tree("there")
+
+
+def test_logits_and_embeddings_are_kept_when_asked(make_corpus: CorpusMaker, small_model: str) -> None:
+    folder = make_corpus([*rows_of(5), ("z.jpg", b"", 0)])
+    Predict(
+        corpus=folder, model=small_model, output="out", workers=0, keep_logits=True, embedding="tanh4", max_errors=1.0
+    ).run()
+    found = answers("out")
+    assert [len(row["logits"]) for row in found[:5]] == [3] * 5
+    assert [len(row["embedding"]) for row in found[:5]] == [84] * 5
+    assert found[5]["logits"] is None
+    with pytest.raises(ValueError, match="no layer 'fc9'"):
+        Predict(corpus=folder, model=small_model, output="other", workers=0, embedding="fc9").run()
+
+
+def test_a_damaged_or_missing_shard_is_named(make_corpus: CorpusMaker, small_model: str) -> None:
+    folder = Path(make_corpus(rows_of(20)))
+    shard = folder / "test/part-00001.parquet"
+    data = bytearray(shard.read_bytes())
+    data[200] ^= 1
+    shard.write_bytes(data)
+    job = Predict(corpus=str(folder), model=small_model, output="out", workers=0)
+    with pytest.raises(JobFailed, match=r"part-00001.parquet is damaged"):
+        job.run()
+    shard.unlink()
+    with pytest.raises(JobFailed, match=r"part-00001.parquet is missing"):
+        job.run()
+
+
+def test_two_jobs_on_one_output(make_corpus: CorpusMaker, small_model: str) -> None:
+    from jobs import storage
+
+    folder = make_corpus(rows_of(4))
+    with storage.claim("out"), pytest.raises(JobFailed, match="another job is writing there"):
+        Predict(corpus=folder, model=small_model, output="out", workers=0).run()
+
+
+def test_a_folder_of_something_else_is_left_alone(make_corpus: CorpusMaker, small_model: str) -> None:
+    Path("out").mkdir()
+    Path("out/thesis.tex").write_text("years of work")
+    with pytest.raises(SpecError, match="not empty and holds no predictions"):
+        Predict(corpus=make_corpus(rows_of(4)), model=small_model, output="out", workers=0).run()
+    assert Path("out/thesis.tex").read_text() == "years of work"
+
+
+def test_subsets(make_corpus: CorpusMaker, small_model: str) -> None:
+    rows = rows_of(60)
+    folder = make_corpus(rows)
+
+    def ids(**subset: object) -> list[str]:
+        name = "-".join(f"{k}{v}" for k, v in subset.items()).replace("/", "")
+        job = Predict(corpus=folder, model=small_model, output=f"out-{name}", workers=0, **subset)
+        job.run()
+        return [str(row["id"]) for row in answers(job.output)]
+
+    everything = [id_ for id_, _, _ in rows]
+    assert ids(where="label = 1 AND sex = 'f'") == [i for n, i in enumerate(everything) if n % 3 == 1 and n % 2 == 0]
+    assert ids(limit=13) == everything[:13]
+    assert ids(where="label = 2", limit=5) == everything[2:15:3]
+    drawn = ids(sample=12)
+    assert len(drawn) == 12
+    assert drawn == sorted(drawn) != ids(sample=12, seed=1)
+    assert set(ids(sample=6)) < set(drawn), "a smaller sample lies within a larger one"
+    even = ids(sample=12, stratify="label")
+    assert sorted(int(i[:5]) % 3 for i in even) == [0] * 4 + [1] * 4 + [2] * 4
+    with pytest.raises(SpecError, match="where: .*colour"):
+        ids(where="colour = 'red'")
+
+
+def test_a_sample_stays_when_the_corpus_grows(make_corpus: CorpusMaker, small_model: str) -> None:
+    found = []
+    for count in (60, 70):
+        folder = make_corpus(rows_of(count), f"c{count}")
+        Predict(corpus=folder, model=small_model, output=f"out{count}", workers=0, sample=20).run()
+        found.append({row["id"] for row in answers(f"out{count}")})
+    old = {id_ for id_ in found[1] if int(str(id_)[:5]) < 60}
+    assert old <= found[0]

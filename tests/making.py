@@ -1,0 +1,88 @@
+"""Small images, corpora and models made on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from vision.corpus import Corpus, Shard
+from vision.model import Model, save
+from vision.preprocessing import Preprocessing
+
+CLASSES = ("disc", "square", "stripes")
+
+Row = tuple[str, bytes, int | None]
+CorpusMaker = Callable[..., str]
+
+
+def picture(label: int, seed: int, side: int = 40) -> bytes:
+    """A JPEG of a disc, a square or stripes on noise."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 80, (side, side, 3))
+    y, x = np.mgrid[:side, :side] - rng.integers(side // 3, 2 * side // 3, (2, 1, 1))
+    shapes = (x**2 + y**2 < (side // 4) ** 2, (abs(x) < side // 4) & (abs(y) < side // 4), x % 8 < 4)
+    pixels[shapes[label]] += rng.integers(100, 176, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def rows_of(count: int, start: int = 0) -> list[Row]:
+    """Good records: (id, image, label)."""
+    return [(f"{n:05d}.jpg", picture(n % 3, n), n % 3) for n in range(start, start + count)]
+
+
+def write_corpus(folder: Path, rows: Sequence[Row], shard_rows: int = 10, split: str = "test") -> str:
+    """A corpus written by hand, in shards of `shard_rows`; the column `sex` alternates f, m."""
+    (folder / split).mkdir(parents=True, exist_ok=True)
+    shards = []
+    for number, start in enumerate(range(0, len(rows), shard_rows)):
+        part = rows[start : start + shard_rows]
+        table = pa.table(
+            {
+                "id": [id_ for id_, _, _ in part],
+                "image": pa.array([data for _, data, _ in part], pa.binary()),
+                "label": pa.array([label for _, _, label in part], pa.int32()),
+                "sex": ["fm"[(start + n) % 2] for n in range(len(part))],
+            }
+        )
+        file = f"{split}/part-{number:05d}.parquet"
+        pq.write_table(table, folder / file, row_group_size=4)
+        data = (folder / file).read_bytes()
+        shards.append(Shard(file, len(part), len(data), hashlib.sha256(data).hexdigest()))
+    columns = {"label": "int32", "sex": "string"}
+    corpus = Corpus(name=folder.name, version=1, columns=columns, classes=CLASSES, shards=tuple(shards))
+    (folder / "corpus.json").write_text(corpus.to_json())
+    return str(folder)
+
+
+def train_small(folder: Path, epochs: int = 12) -> str:
+    """A LeNet-5 with three classes, trained for a moment on discs, squares and stripes."""
+    import torch
+
+    from vision.nets.lenet import lenet5
+    from vision.training import fit
+
+    torch.set_num_threads(1)
+    look = Preprocessing(resize=(28, 28), crop=None, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    rows = rows_of(90, start=10_000)
+    inputs = torch.from_numpy(look.normalise(np.stack([look.load(data) for _, data, _ in rows])))
+    torch.manual_seed(0)
+    net = lenet5(classes=3, channels=3)
+    list(fit(net, inputs, torch.tensor([label for _, _, label in rows]), epochs=epochs, seed=0, batch=30))
+    save(Model("nets.lenet:lenet5", look, "", {"classes": 3, "channels": 3}, CLASSES), folder, net=net)
+    return str(folder)
+
+
+def tree(folder: str | Path) -> dict[str, bytes]:
+    """Every file below a folder but hidden ones, with its bytes."""
+    root = Path(folder)
+    files = (p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}

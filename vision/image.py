@@ -16,6 +16,7 @@ import importlib
 import io
 import re
 import signal
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -49,8 +50,7 @@ MAX_PIXELS = 89_478_485
 _LEFT_TO_RESIZE = 3  # with 2, pixels differ by 0.55 grey levels from exact ones, with 3 by 0.25
 _BUDGET = 5  # bytes of memory a pixel of the limit
 
-# Pillow warns of odd files while it reads them; here a file is either read or refused with a reason.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,6 +64,9 @@ _TURNS = {
 
 # What a codec holds beside Pillow's picture, in bytes a pixel.
 _CODEC_BYTES = {"WEBP": 12, "AVIF": 14, "JPEG2000": 16, "HEIF": 12}
+
+
+_STUMBLES = (LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, struct.error)
 
 
 class CorruptImage(ValueError):
@@ -199,6 +202,10 @@ def _time_up(*_: object) -> None:
 @contextmanager
 def _faults(kind: str | None) -> Iterator[str]:
     """Whatever goes wrong inside is the file's fault, told in one line."""
+    # Pillow warns of odd files; here a file is read, or refused with a reason. `catch_warnings` would be the usual
+    # way to silence it, but is not safe among threads; and a filter set once is lost when somebody else uses it.
+    if _QUIET not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
     try:
         yield kind or ""
     except CorruptImage:
@@ -213,8 +220,13 @@ def _reason(error: Exception) -> str:
     text = " ".join(re.sub(r"<[^>]*>|[^ -~]+", " ", str(error)).split())
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return "the file is cut short"
-    if "not identified by this driver" in text or not text:
+    if "too large" in text.lower():
+        return "a compressed text or profile in it is larger than allowed"
+    # A codec that stumbles tells of its own inside, not of the file.
+    if "not identified by this driver" in text or isinstance(error.__cause__, _STUMBLES):
         return "its header makes no sense"
+    if isinstance(error, _STUMBLES) or "decoder error" in text or not text:
+        return "its contents make no sense"
     return text[:100]
 
 

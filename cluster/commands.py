@@ -95,7 +95,10 @@ def _common() -> list[click.Parameter]:
 
 
 def _options(job: type[Job]) -> list[click.Parameter]:
-    return [_option(word, info) for word, info in job.words().items()]
+    """A flag for each field; those that must be given come first."""
+    return [
+        _option(word, info) for word, info in sorted(job.words().items(), key=lambda item: not item[1].is_required())
+    ]
 
 
 def _option(word: str, info: Any) -> click.Option:

@@ -162,17 +162,22 @@ def _coded(table: pa.Table) -> tuple[pa.Table, tuple[str, ...] | None]:
 
 def batch_of(table: pa.Table) -> Batch:
     """A table as columns for metrics."""
-    columns = {name: as_array(table[name]) for name in table.column_names}
+    columns = {name: as_array(table[name], coded=_is_coded(name)) for name in table.column_names}
     columns.setdefault("count", np.ones(len(table), np.int64))
     return columns
 
 
-def as_array(column: pa.ChunkedArray) -> Array:
-    """(N,) numbers, (N, k) for lists of one length, (N,) objects for the rest."""
+def _is_coded(name: str) -> bool:
+    """Whether a column is one that metrics take, where a missing integer is -1; in a group's column it is None."""
+    return name in ("label", "count") or name.startswith(PREDICTED)
+
+
+def as_array(column: pa.ChunkedArray, *, coded: bool = True) -> Array:
+    """(N,) numbers, (N, k) for lists of one length, (N,) objects for the rest; `coded` fills missing integers."""
     kind = column.type
     if pa.types.is_boolean(kind) and column.null_count == 0:
         return np.asarray(column.to_numpy(), bool)
-    if pa.types.is_integer(kind):
+    if pa.types.is_integer(kind) and (coded or column.null_count == 0):
         return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
     if pa.types.is_floating(kind):
         return np.asarray(column.to_numpy(), np.float64)
@@ -196,12 +201,16 @@ def _matrix(column: pa.ChunkedArray) -> Array:
 
 
 def recorded(fields: Mapping[str, Any], output: str) -> Answers:
-    """The answers of an earlier evaluation, from the fields and the output that its run recorded."""
+    """The answers of an earlier run, from the fields and the output that it recorded.
+
+    Corpus and version are those that the predictions themselves name.
+    """
     from jobs.evaluate import Evaluate
 
-    names = [*Evaluate.model_fields]
-    given = {name: value for name, value in fields.items() if name in names and value not in (None, "None", "")}
-    if given.get("table"):
-        return from_table(given["table"], Evaluate.parse(given).columns)
-    job: Evaluate = Evaluate.parse({**given, "model": None, "predictions": output})
+    if fields.get("table"):
+        columns = fields.get("columns") or ()
+        return from_table(output, tuple(columns.split(",")) if isinstance(columns, str) else tuple(columns))
+    wanted = ("where", "limit", "sample", "seed", "stratify", "join", "on", "split")
+    given = {name: fields[name] for name in wanted if fields.get(name) not in (None, "")}
+    job: Evaluate = Evaluate.parse({**given, "predictions": output})
     return job.answers()

@@ -188,7 +188,10 @@ def _one_line(cls: type[Job], error: pydantic.ValidationError) -> str:
     where = str(first["loc"][0]) if first["loc"] else cls.__name__.lower()
     if first["type"] == "extra_forbidden":
         return f"{cls.__name__.lower()} has no field {where!r}{nearest(where, list(cls.words()))}"
-    if first["type"] == "missing":
-        return f"{cls.__name__.lower()} needs {where}: {cls.words()[where].description}"
+    missing = [str(e["loc"][0]) for e in error.errors() if e["type"] == "missing"]
+    if missing:
+        needed = [name for name in cls.words() if name in missing]
+        told = f": {cls.words()[needed[0]].description}" if len(needed) == 1 else ""
+        return f"{cls.__name__.lower()} needs {' and '.join(needed)}{told}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}" if first["loc"] else message

@@ -30,7 +30,7 @@ def fit(
         for rows in torch.randperm(len(inputs), generator=order).split(batch):
             loss = torch.nn.functional.cross_entropy(net(inputs[rows]), labels[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item() * len(rows)
         yield total / len(inputs)

@@ -25,7 +25,12 @@ def test_the_same_bits_for_any_sharding_and_worker_count(
     for shard_rows, workers in ((7, 0), (40, 0), (7, 2)):
         corpus = make_corpus(rows, f"c{shard_rows}", shard_rows=shard_rows)
         job = Evaluate(
-            corpus=corpus, model=small_model, by=("sex", "label"), order=2, workers=workers, output=f"o{shard_rows}{workers}"
+            corpus=corpus,
+            model=small_model,
+            by=("sex", "label"),
+            order=2,
+            workers=workers,
+            output=f"o{shard_rows}{workers}",
         )
         found.append(facts(job.run()))
     assert repr(found[0]) == repr(found[1]) == repr(found[2])
@@ -99,7 +104,10 @@ def test_counts_stand_for_rows() -> None:
         ({"table": "gone.csv", "columns": ("truth=a", "prediction=b")}, "gone.csv: no such table"),
         ({"table": "t.csv", "columns": ("truth=a", "predicton=b")}, "no role 'predicton'; did you mean prediction"),
         ({"table": "t.csv", "columns": ("truth=a", "prediction=q")}, "no column 'q'"),
-        ({"table": "t.csv", "columns": ("truth=a", "prediction=b"), "by": ("sx",)}, "by: no column 'sx'; did you mean sex"),
+        (
+            {"table": "t.csv", "columns": ("truth=a", "prediction=b"), "by": ("sx",)},
+            "by: no column 'sx'; did you mean sex",
+        ),
         ({"predictions": "nowhere"}, "nowhere: no predictions there"),
         ({"corpus": "nowhere", "model": "nets.lenet:lenet5"}, "nowhere: no corpus there"),
         ({"table": "t.csv", "columns": ("truth=a", "prediction=b"), "task": "clasification"}, "did you mean classif"),

@@ -14,13 +14,7 @@ from __future__ import annotations
 
 import importlib
 import io
-import re
-import signal
-import struct
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +35,9 @@ from PIL import (
 )
 
 from vision import depth, headers
+from vision.faults import CorruptImage, faults, time_limit_s
+
+__all__ = ["MAX_PIXELS", "CorruptImage", "Facts", "array", "decode", "facts", "picture", "time_limit_s"]
 
 Array = npt.NDArray[Any]
 
@@ -49,8 +46,6 @@ MAX_PIXELS = 89_478_485
 
 _LEFT_TO_RESIZE = 3  # with 2, pixels differ by 0.55 grey levels from exact ones, with 3 by 0.25
 _BUDGET = 5  # bytes of memory a pixel of the limit
-
-_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,17 +59,6 @@ _TURNS = {
 
 # What a codec holds beside Pillow's picture, in bytes a pixel.
 _CODEC_BYTES = {"WEBP": 12, "AVIF": 14, "JPEG2000": 16, "HEIF": 12}
-
-
-_STUMBLES = (LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, struct.error)
-
-
-class CorruptImage(ValueError):
-    """Bytes that give no picture. The message is one short line saying why."""
-
-
-class _TimeUp(BaseException):
-    """Not an Exception, so that no handler on the way takes it for a fault of the file."""
 
 
 def _heif(file: io.BytesIO) -> Any:
@@ -131,7 +115,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, shrink_to: tuple[int, i
 
 def picture(data: bytes, *, max_pixels: int = MAX_PIXELS, shrink_to: tuple[int, int] | None = None) -> Image.Image:
     """`decode`, kept as a PIL image: mode "RGB", or "L" where all three channels would be equal."""
-    with _faults(headers.kind(data)) as kind:
+    with faults(headers.kind(data)) as kind:
         file = _open(kind, data, max_pixels)
         turn = _orientation(kind, file)
         if shrink_to and kind == "JPEG":
@@ -159,75 +143,12 @@ def facts(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Facts:
     Raises:
         CorruptImage: if the header cannot be read.
     """
-    with _faults(headers.kind(data)) as kind:
+    with faults(headers.kind(data)) as kind:
         file = _open(kind, data, max_pixels)
         turn, (width, height) = _orientation(kind, file), file.size
         if turn >= 5 and kind != "TIFF":
             width, height = height, width
         return Facts(kind, width, height, file.mode, getattr(file, "n_frames", 1), turn)
-
-
-@contextmanager
-def time_limit_s(seconds: float | None) -> Iterator[None]:
-    """Within it, work that lasts longer than `seconds` of wall time ends with `CorruptImage`.
-
-    It rides on SIGALRM, so it holds in the main thread only and does nothing elsewhere. Python sees the signal
-    between calls into C: Pillow feeds JPEG, PNG and GIF in blocks of 64 KB and stops soon; WebP, AVIF, JPEG 2000 and
-    compressed TIFF are decoded in one call and are stopped after it. An outer timer is put back with what it had left.
-    """
-    if not seconds or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGALRM, _time_up)
-    outer = signal.setitimer(signal.ITIMER_REAL, seconds)
-    left = 0.0
-    try:
-        try:
-            yield
-        finally:
-            left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
-    except _TimeUp:
-        raise CorruptImage(f"took longer than {seconds:g} s to decode") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        if outer[0]:
-            signal.setitimer(signal.ITIMER_REAL, max(outer[0] - (seconds - left), 1e-3), outer[1])
-
-
-def _time_up(*_: object) -> None:
-    raise _TimeUp
-
-
-@contextmanager
-def _faults(kind: str | None) -> Iterator[str]:
-    """Whatever goes wrong inside is the file's fault, told in one line."""
-    # Pillow warns of odd files; here a file is read, or refused with a reason. `catch_warnings` would be the usual
-    # way to silence it, but is not safe among threads; and a filter set once is lost when somebody else uses it.
-    if _QUIET not in warnings.filters:
-        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
-    try:
-        yield kind or ""
-    except CorruptImage:
-        raise
-    except MemoryError:
-        raise CorruptImage(f"{kind} that needs more memory than there is") from None
-    except Exception as error:
-        raise CorruptImage(f"damaged {kind}: {_reason(error)}") from None
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(re.sub(r"<[^>]*>|[^ -~]+", " ", str(error)).split())
-    if "truncated" in text.lower() or isinstance(error, EOFError):
-        return "the file is cut short"
-    if "too large" in text.lower():
-        return "a compressed text or profile in it is larger than allowed"
-    # A codec that stumbles tells of its own inside, not of the file.
-    if "not identified by this driver" in text or isinstance(error.__cause__, _STUMBLES):
-        return "its header makes no sense"
-    if isinstance(error, _STUMBLES) or "decoder error" in text or not text:
-        return "its contents make no sense"
-    return text[:100]
 
 
 def _open(kind: str, data: bytes, max_pixels: int) -> Any:
@@ -264,6 +185,7 @@ def _check_bytes(kind: str, file: Any, turn: int, max_pixels: int) -> None:
     peak = held * width * height + max(added * width * height, _codec_bytes(kind, file))
     if turn in _TURNS:
         peak = max(peak, 2 * kept * width * height)
+    peak += 16 * max(width, height)  # Pillow keeps a pointer to every row
     _check_memory(kind, file.size, peak, max_pixels)
 
 

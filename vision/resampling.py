@@ -27,7 +27,8 @@ FILTERS = {
 """torchvision's names. All but the two nearest are antialiased: their support grows with the shrinking."""
 
 _AT_ONCE = 2**24  # pixels of an intermediate picture above which the work is cut into strips
-_AT_MOST = 2**27
+_AT_MOST = 2**26
+_LONGEST = 2**20  # pixels of a line: at a shorter side of 256, a picture 4096 times as long as wide
 
 
 class Part(NamedTuple):
@@ -58,7 +59,7 @@ def resample(image: Image.Image, size: tuple[int, int], part: Part, resampling: 
         resampling: a key of `FILTERS`.
 
     Raises:
-        ValueError: if the picture is so elongated that a single line would be larger than 134 million pixels.
+        ValueError: if the picture is so elongated that a single line of it would have over a million pixels.
     """
     if size == (image.height, image.width):
         return _cut(image, part.left, part.top, part)
@@ -105,20 +106,19 @@ def _span(source: int, target: int, start: int, length: int, exact: bool) -> _Sp
 def _in_strips(
     image: Image.Image, rows: _Span, columns: _Span, part: Part, resampling: Image.Resampling
 ) -> Image.Image:
-    """The same in bounded memory, for pictures like 2x30000: first along all rows, then down the columns kept."""
-    if max(columns.pixels, rows.pixels, part.width * image.height) > _AT_MOST:
+    """The same in bounded memory, for pictures like 2x3000: first along all rows, then down the columns kept."""
+    if max(columns.pixels, rows.pixels) > _LONGEST or part.width * image.height > _AT_MOST:
         raise ValueError(f"too elongated to resize: {image.width}x{image.height} pixels")
     wide = Image.new(image.mode, (part.width, image.height))
     step = max(1, _AT_ONCE // columns.pixels)
     for top in range(0, image.height, step):
-        bottom = min(top + step, image.height)
-        box = (columns.low, top, columns.high, bottom)
-        strip = image.resize((columns.pixels, bottom - top), resampling, box)
-        wide.paste(strip.crop((columns.skip, 0, columns.skip + part.width, bottom - top)), (0, top))
+        strip = image.crop((0, top, image.width, min(top + step, image.height)))
+        strip = strip.resize((columns.pixels, strip.height), resampling, (columns.low, 0, columns.high, strip.height))
+        wide.paste(strip.crop((columns.skip, 0, columns.skip + part.width, strip.height)), (0, top))
     result = Image.new(image.mode, (part.width, part.height))
     step = max(1, _AT_ONCE // rows.pixels)
     for left in range(0, part.width, step):
-        right = min(left + step, part.width)
-        strip = wide.resize((right - left, rows.pixels), resampling, (left, rows.low, right, rows.high))
-        result.paste(strip.crop((0, rows.skip, right - left, rows.skip + part.height)), (left, 0))
+        strip = wide.crop((left, 0, min(left + step, part.width), image.height))
+        strip = strip.resize((strip.width, rows.pixels), resampling, (0, rows.low, strip.width, rows.high))
+        result.paste(strip.crop((0, rows.skip, strip.width, rows.skip + part.height)), (left, 0))
     return result

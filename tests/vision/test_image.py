@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vision import depth, headers, image
+from vision import depth, faults, headers, image
 from vision.image import CorruptImage, decode, facts, picture
 
 BROKEN = (
@@ -117,6 +117,12 @@ def test_limits_are_told(hostile: ModuleType) -> None:
         decode(hostile.odd()["animated.webp"].data, max_pixels=3072)
 
 
+def test_a_column_of_pixels_is_refused_for_its_rows(hostile: ModuleType) -> None:
+    column = hostile.png(1, 60_000_000, 8, 0, b"")
+    with pytest.raises(CorruptImage, match="1x60000000 pixels, which needs 1020 MB"):
+        decode(column)
+
+
 def test_grey_stays_one_channel_until_the_end(hostile: ModuleType) -> None:
     assert picture(hostile.odd()["grey.jpg"].data).mode == "L"
     assert picture(hostile.odd()["rgba.png"].data).mode == "RGB"
@@ -197,7 +203,7 @@ def test_time_limit_leaves_no_trace() -> None:
         assert 29 < left < 30
         with pytest.raises(CorruptImage), image.time_limit_s(0.01):
             time.sleep(2)
-        assert signal.getsignal(signal.SIGALRM) not in (signal.SIG_DFL, image._time_up)
+        assert signal.getsignal(signal.SIGALRM) not in (signal.SIG_DFL, faults._time_up)
         assert not fired
     finally:
         signal.setitimer(signal.ITIMER_REAL, *outer)

@@ -60,14 +60,12 @@ def _s3() -> pafs.S3FileSystem:
 
 
 @lru_cache(maxsize=1)
-def _s3_requests() -> Any:
+def _requests() -> Any:
     """The client for what Arrow's filesystem cannot say: conditional and whole PUTs."""
-    import s3fs
+    import boto3
+    from botocore.config import Config
 
-    retries = {"mode": "standard", "max_attempts": S3_ATTEMPTS}
-    return s3fs.S3FileSystem(
-        config_kwargs={"retries": retries}, skip_instance_cache=True, use_listings_cache=False
-    )
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": S3_ATTEMPTS}))
 
 
 def locate(url: str) -> tuple[pafs.FileSystem, str]:
@@ -167,7 +165,7 @@ def read_versioned(url: str) -> tuple[bytes | None, str | None]:
             answer = request("get_object", url)
         except FileNotFoundError:
             return None, None
-        return _body(answer), str(answer["ETag"])
+        return bytes(answer["Body"].read()), str(answer["ETag"])
     try:
         data = Path(absolute(url)).read_bytes()
     except FileNotFoundError:
@@ -193,17 +191,30 @@ def replace(url: str, data: bytes, token: str | None) -> None:
 def _put(url: str, data: bytes, condition: dict[str, str] | None = None) -> None:
     try:
         request("put_object", url, Body=data, **(condition or {}))
-    except Exception as error:
-        if "PreconditionFailed" in str(error) or "ConditionalRequestConflict" in str(error):
+    except OSError as error:
+        if condition and "PreconditionFailed" in str(error):
             raise Conflict(f"{url} was changed by someone else meanwhile: run again") from None
-        if isinstance(error, FileExistsError):
-            raise Conflict(f"{url} exists already") from None
         raise
 
 
 def request(operation: str, url: str, **words: Any) -> Any:
-    """One S3 request on the object at `url`, as its own API names it."""
-    return _s3_requests().call_s3(operation, Bucket=_bucket(url), Key=_key(url), **words)
+    """One S3 request on the object at `url`, as its own API names it.
+
+    Raises:
+        FileNotFoundError: if there is no such object or bucket.
+        OSError: for whatever else S3 answers, or when it does not.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return getattr(_requests(), operation)(Bucket=_bucket(url), Key=_key(url), **words)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in ("NoSuchKey", "NoSuchBucket", "404"):
+            raise FileNotFoundError(f"{url}: not found") from None
+        raise OSError(f"{url}: S3 answers {code}") from None
+    except BotoCoreError as error:
+        raise OSError(f"{url}: S3 is out of reach: {error}") from None
 
 
 def _bucket(url: str) -> str:
@@ -212,18 +223,6 @@ def _bucket(url: str) -> str:
 
 def _key(url: str) -> str:
     return url.removeprefix("s3://").split("/", 1)[1]
-
-
-def _body(answer: Any) -> bytes:
-    """The body of an S3 answer; the client is asynchronous underneath."""
-    import asyncio
-
-    import fsspec.asyn
-
-    async def _read() -> bytes:
-        return bytes(await answer["Body"].read())
-
-    return asyncio.run_coroutine_threadsafe(_read(), fsspec.asyn.get_loop()).result()
 
 
 @contextlib.contextmanager
@@ -252,6 +251,4 @@ def claim(url: str) -> Iterator[None]:
         with _locked(Path(absolute(url)) / ".claim", wait=False):
             yield
     except BlockingIOError:
-        raise JobFailed(
-            f"{url}: another job is writing there; wait for it or choose another --output"
-        ) from None
+        raise JobFailed(f"{url}: another job is writing there; wait for it or choose another --output") from None

@@ -25,6 +25,15 @@ _NEAR, _FAR = 64 * 2**10, 8 * 2**20
 _BLOCK = 512
 
 
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What goes wrong inside an archive, with its name."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+
+
 @dataclass(frozen=True)
 class Member:
     """A file in an archive: its path, where its bytes start in the (uncompressed) archive, and how many they are."""
@@ -32,17 +41,22 @@ class Member:
     path: str
     offset: int
     size: int
+    container: str
     archive: tarfile.TarFile
     info: tarfile.TarInfo
 
     def read(self) -> bytes:
-        stream = self.archive.extractfile(self.info)
-        assert stream is not None  # links and devices were refused
-        with stream:
-            content = stream.read()
-        if len(content) != self.size:
-            raise tarfile.ReadError("unexpected end of data")
-        return content
+        """Its bytes; only until the next member is asked for.
+
+        Raises:
+            ValueError: if the archive ends before.
+        """
+        with _named(self.container):
+            stream = self.archive.extractfile(self.info)
+            content = stream.read() if stream else b""
+            if len(content) != self.size:
+                raise tarfile.ReadError("unexpected end of data")
+            return content
 
 
 class _Capped(io.BufferedReader):
@@ -67,7 +81,7 @@ def members(filesystem: pafs.FileSystem, path: str) -> Iterator[Member]:
     with opened(filesystem, path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for info in archive:
             if not info.isdir():
-                yield Member(_safe(info), info.offset_data, info.size, archive, info)
+                yield Member(_safe(info), info.offset_data, info.size, path, archive, info)
             # The archive would keep every header it has met.
             archive.members.clear()  # type: ignore[attr-defined]
         _ends_well(stream, archive.offset)
@@ -83,13 +97,10 @@ def opened(filesystem: pafs.FileSystem, path: str) -> Iterator[Any]:
         ValueError: for what goes wrong inside, with the name of the archive.
     """
     near = isinstance(filesystem, pafs.LocalFileSystem)
-    try:
-        with filesystem.open_input_file(path) as raw:
-            buffered = io.BufferedReader(raw, _NEAR if near else _FAR)
-            inner: Any = gzip.GzipFile(fileobj=buffered) if is_compressed(path) else buffered
-            yield _Capped(inner, _NEAR)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+    with _named(path), filesystem.open_input_file(path) as raw:
+        buffered = io.BufferedReader(raw, _NEAR if near else _FAR)
+        inner: Any = gzip.GzipFile(fileobj=buffered) if is_compressed(path) else buffered
+        yield _Capped(inner, _NEAR)
 
 
 def _safe(info: tarfile.TarInfo) -> str:

@@ -21,16 +21,7 @@ from vision.layout import Source
 KAGGLE = "LOC_val_solution.csv"
 KIT = "ILSVRC2012_validation_ground_truth.txt"
 LISTS = ("val.txt", "val.csv", "val_labels.txt", "val_labels.csv", "validation.txt", "imagenet_val.txt")
-_PLACES = (
-    "",
-    "..",
-    "../..",
-    "../../..",
-    "data",
-    "../data",
-    "ILSVRC2012_devkit_t12/data",
-    "../ILSVRC2012_devkit_t12/data",
-)
+_PLACES = ("", "data", "ILSVRC2012_devkit_t12/data")
 
 
 def ground_truth(source: Source, folder: str, wnids: Sequence[str]) -> dict[str, str]:
@@ -53,12 +44,13 @@ def ground_truth(source: Source, folder: str, wnids: Sequence[str]) -> dict[str,
 
 
 def _candidates(source: Source, folder: str, name: str) -> Iterator[str]:
-    """Existing paths of a list, near the images and not above the source."""
-    for place in _PLACES:
-        path = posixpath.normpath(posixpath.join(folder, place, name))
-        inside = path.startswith(source.root.rstrip("/") + "/")
-        if inside and source.filesystem.get_file_info(path).type == pafs.FileType.File:
-            yield path
+    """Existing paths of a list: beside the images, or above them as far as the source goes."""
+    while len(folder) >= len(source.root):
+        for place in _PLACES:
+            path = posixpath.join(folder, place, name)
+            if source.filesystem.get_file_info(path).type == pafs.FileType.File:
+                yield path
+        folder = posixpath.dirname(folder)
 
 
 def _read(source: Source, path: str, wnids: Sequence[str]) -> dict[str, str]:

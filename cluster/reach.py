@@ -18,20 +18,20 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _DOWN = (502, 503, 504)  # a gateway speaks for a server that does not
 
 
-def check(settings: Settings, patience_s: float = 10.0) -> None:
-    """Return once the tracking server answers.
+def check(settings: Settings, patience_s: float = 4.0) -> None:
+    """Return once the tracking server answers; one that refuses may be starting, and is asked for `patience_s`.
 
     Raises:
-        JobFailed: naming the address and the reason, after about `patience_s` seconds.
+        JobFailed: naming the address and the reason, after 15 seconds at most.
     """
     deadline = time.monotonic() + patience_s
-    while (reason := obstacle(settings, timeout_s=patience_s / 2)) is not None:
+    while (reason := obstacle(settings, timeout_s=10.0)) is not None:
         if time.monotonic() + 1.0 >= deadline or settings.database is not None:
             raise JobFailed(f"MLflow cannot be reached at {masked(settings.tracking_uri)}: {reason}")
         time.sleep(1.0)
 
 
-def obstacle(settings: Settings, timeout_s: float = 5.0) -> str | None:
+def obstacle(settings: Settings, timeout_s: float) -> str | None:
     """Why the tracking server cannot be used now, or None if it answers."""
     if settings.database is not None:
         return _folder(settings.database)

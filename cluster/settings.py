@@ -1,4 +1,4 @@
-"""Addresses, read from the environment once, under their standard names.
+"""Addresses, read from the environment here and nowhere else, under their standard names.
 
 With none set, everything stays on this machine: Ray is started here (address `local`), and MLflow keeps runs in
 `mlflow.db` of the current folder with artifacts beside it in `mlruns/`. Addresses are made absolute at once, since
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 _SQLITE = "sqlite:///"
@@ -80,9 +79,8 @@ def from_environment(environment: Mapping[str, str], folder: Path) -> Settings:
     return settings if settings.database is None else replace(settings, home=settings.database.parent)
 
 
-@cache
 def settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process, as of now: a command asks once and hands them on."""
     return from_environment(os.environ, Path.cwd())
 
 

@@ -133,13 +133,13 @@ def _plot(name: str, table: pa.Table) -> str:
     """A table as a picture, or as a table where no picture is known for it."""
     plot = json.loads(table.schema.metadata[b"plot"])
     if plot["kind"] == "reliability":
-        columns = [_floats(table, plot[key]) for key in ("x", "y", "low", "high")]
-        points = list(zip(*columns, table[plot["n"]].to_pylist(), strict=True))
+        columns = [_floats(table, name) for name in ("mean_score", "accuracy", "accuracy_low", "accuracy_high")]
+        points = list(zip(*columns, table["n"].to_pylist(), strict=True))
         note = "On the dashed line, a score can be taken at its word. Upright bars are 95 % intervals."
         return _figure(name, drawing.reliability(points), note)
     if plot["kind"] == "bars":
-        labels = zip(*(map(str, table[column].to_pylist()) for column in plot["labels"]), strict=True)
-        rows = list(zip(map(" \N{RIGHTWARDS ARROW} ".join, labels), _floats(table, plot["value"]), strict=True))
+        labels = map(str, table[plot["label"]].to_pylist())
+        rows = list(zip(labels, _floats(table, plot["value"]), strict=True))
         rest = len(rows) - _BARS
         return _figure(name, drawing.bars(rows[:_BARS]), f"and {rest:,} more" if rest > 0 else "") if rows else ""
     return _table(name, table)
@@ -150,6 +150,9 @@ def _figure(name: str, picture: str, note: str) -> str:
 
 
 def _floats(table: pa.Table, column: str) -> list[float]:
+    """A column as floats; what is not known, and a column that is not there, is nan."""
+    if column not in table.column_names:
+        return [math.nan] * table.num_rows
     return [math.nan if value is None else float(value) for value in table[column].to_pylist()]
 
 

@@ -38,11 +38,11 @@ def runs(
 
 
 def predictions(run: str, columns: tuple[str, ...] = ()) -> pa.Table:
-    """What a run answered, a row a record: run_id, id, truth, label, score, error, and the corpus's own columns.
+    """What a run answered, a row a record: run_id, id, truth, label, score, the corpus's own columns, and `answered`.
 
     Args:
         run: a run's id, the beginning of one, or `latest`.
-        columns: list columns to load too, such as top_labels or embedding.
+        columns: list columns to load too, such as top_labels.
 
     Raises:
         SpecError: if there is no such run.

@@ -12,7 +12,9 @@ from jobs.spec import JobFailed
 
 _TIME = pa.timestamp("ms", tz="UTC")
 _FACTS = ("output", "error", "user", "commit")
-_RENAMED = {"label": "truth", "predicted_label": "label", "predicted_score": "score"}
+_RENAMED = {"label": "truth"} | {f"predicted_{name}": name for name in ("label", "score", "top_labels", "top_scores")}
+"""Other names with that prefix stay: a corpus may have group columns that a model predicted."""
+
 METRICS = pa.schema(
     [("run_id", pa.string()), ("name", pa.string())]
     + [(name, pa.float64()) for name in ("value", "low", "high")]
@@ -74,7 +76,7 @@ def predictions_table(run: Run, columns: Sequence[str] = ()) -> pa.Table:
 
 def _row_table(run: Run, table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """The columns of `predictions`: the answer's under its own names, the truth as `truth`, lists only if wanted."""
-    named = {_RENAMED.get(name, name.removeprefix("predicted_")): table[name] for name in table.column_names}
+    named = {_RENAMED.get(name, name): table[name] for name in table.column_names}
     kept = {name: c for name, c in named.items() if not pa.types.is_nested(c.type) or name in columns}
     first = [name for name in ("id", "truth", "label", "score") if name in kept]
     order = [*first, *(name for name in kept if name not in first)]

@@ -51,11 +51,10 @@ def _inside(folder: Path) -> Iterator[None]:
 
 
 def _photos() -> None:
-    from jobs.ingest import Ingest
-
     from jobs.adopt import Adopt
     from jobs.demonstration import write_photos
     from jobs.evaluate import Evaluate
+    from jobs.ingest import Ingest
     from vision.nets.efficientnet_lite import PREPROCESSING
 
     _title("Real photographs, and a net trained on ImageNet")
@@ -78,10 +77,9 @@ def _photos() -> None:
 
 
 def _digits() -> list[str]:
-    from jobs.ingest import Ingest
-
     from jobs.demonstration import train_digits, write_digits
     from jobs.evaluate import Evaluate
+    from jobs.ingest import Ingest
 
     _title("Handwritten digits, and two nets to compare: one pass over the data, and eight")
     _run(Ingest(source=str(write_digits(Path("raw/digits"))), layout="imagefolder", corpus="digits", workers=0))
@@ -123,13 +121,14 @@ def _call(words: list[str]) -> None:
 
 def _run(job: Job) -> tuple[Report, str | None]:
     from cluster import provenance, tracking
-    from cluster.running import Show
+    from cluster.running import Show, stdout_kept_clean
 
     fields = " ".join(f"--{name.replace('_', '-')} {_word(value)}" for name, value in _given(job).items())
     click.secho(f"$ safelight run {provenance.job_name(job)} {fields}", fg="cyan")
     show = Show()
     try:
-        return tracking.tracked(job, show.say, show.progress)
+        with stdout_kept_clean():
+            return tracking.tracked(job, show.say, show.progress)
     finally:
         show.close()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +29,8 @@ def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
         return rehearse(job)
     show = Show()
     try:
-        report, run_id = tracking.tracked(job, show.say, show.progress)
+        with stdout_kept_clean():
+            report, run_id = tracking.tracked(job, show.say, show.progress)
     finally:
         show.close()
     name = provenance.job_name(job)
@@ -35,6 +39,20 @@ def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
     else:
         print_report(name, report, run_id)
     return 0
+
+
+@contextlib.contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """Send to stderr what libraries and their children print, so that stdout holds the answer and nothing else."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def tables_at(report: Report, run_id: str | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ A driver says what it wants of which records and never how: shards, workers, ret
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import Field
@@ -102,6 +103,7 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicts) -> di
         "model": model.digest,
         "net": model.net,
         "task": model.task,
+        "decoder": f"pillow-{version('pillow')}",
         "kernel": kernel.name(model, asked.device, asked.batch_size),
         "answers": ANSWER_VERSION,
         **records.key(reading.subset),

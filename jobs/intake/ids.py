@@ -125,19 +125,23 @@ class Known:
         changed: list[str] = []
         elsewhere: list[str] = []
         for row in np.flatnonzero(met & ~here).tolist():
-            for place in self._places(new[row]):
-                shard = int(self.shards[place])
-                # A shard that does not say what it was made of (state 0) is taken at the word of its ids.
-                if ours[shard] and self.states[place] in (state[row], 0):
-                    here[row] = True
-                elif ids[row] in self._ids(shard):
+            places = self._places(new[row])
+            shards = self.shards[places]
+            if bool(((self.states[places] == state[row]) & ours[shards]).any()):
+                here[row] = True
+                continue
+            # Different ids may share a hash: only one that is there as text is the same record.
+            for shard in [s for s in np.unique(shards).tolist() if ids[row] in self._ids(s)]:
+                if ours[shard] and not self.states[places][shards == shard].any():
+                    here[row] = True  # the shard does not say what it was made of, and is taken at its word
+                else:
                     (changed if ours[shard] else elsewhere).append(ids[row])
         return here, changed, elsewhere
 
-    def _places(self, wanted: np.uint64) -> range:
-        """All places of a hash: more than one if two ids share it."""
+    def _places(self, wanted: np.uint64) -> slice:
+        """All places of a hash: more than one if ids share it."""
         low = int(np.searchsorted(self.hashes, wanted, "left"))
-        return range(low, int(np.searchsorted(self.hashes, wanted, "right")))
+        return slice(low, int(np.searchsorted(self.hashes, wanted, "right")))
 
     def _ids(self, shard: int) -> set[str]:
         """The real ids of a shard; those of the last one are kept, because suspects come in rows."""

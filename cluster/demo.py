@@ -55,10 +55,8 @@ def _photos() -> None:
     from jobs.demonstration import write_photos
     from jobs.evaluate import Evaluate
     from jobs.ingest import Ingest
-    from vision.nets.efficientnet_lite import PREPROCESSING
 
     _title("Real photographs, and a net trained on ImageNet")
-    Path("preprocessing.json").write_text(_json(PREPROCESSING))
     table = write_photos(Path("raw/photos"))
     _run(
         Ingest(
@@ -68,7 +66,7 @@ def _photos() -> None:
     )  # fmt: skip
     _run(
         Adopt(
-            net="nets.efficientnet_lite:efficientnet_lite0", weights="packaged", preprocess="preprocessing.json",
+            net="nets.efficientnet_lite:efficientnet_lite0", weights="packaged", preprocess="efficientnet_lite0",
             classes="imagenet", output="models/efficientnet_lite0",
         )
     )  # fmt: skip
@@ -148,18 +146,12 @@ def _headline(report: Report) -> str:
 
 def _answers(report: Report) -> None:
     """What the net says of each photograph."""
-    from jobs.describing import pictures
+    from jobs.demonstration import said
 
-    for _, caption in pictures(report.output or ""):
-        click.echo(f"  {caption}")
-    click.echo(f"  {_headline(report)}")
+    for file, answer, score, truth in said(report.output or ""):
+        click.echo(f"  {file:<21} {answer:<13} {score:.2f}   {truth}")
+    click.echo(f"  {_headline(report)}, over the photographs that show a class of ImageNet")
 
 
 def _title(text: str) -> None:
     click.secho(f"\n{text}", bold=True)
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value, indent=1)

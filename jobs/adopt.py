@@ -116,8 +116,14 @@ def _outputs(net: Any, preprocessing: Preprocessing) -> int:
     import torch
 
     height, width = preprocessing.size
-    with torch.inference_mode():
-        found = net(torch.zeros(1, 3, height, width))
+    try:
+        with torch.inference_mode():
+            found = net(torch.zeros(1, 3, height, width))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise SpecError(
+            f"net: it cannot take the pictures of {height}x{width} that preprocess gives: {reason}"
+        ) from None
     if not isinstance(found, torch.Tensor) or found.ndim != 2:
         raise SpecError("net: its output for one picture is not a row of logits (1, classes)")
     return int(found.shape[1])

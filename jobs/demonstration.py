@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from jobs import storage
+from jobs.evaluate import Evaluate
 from jobs.records import open_corpus
 from jobs.spec import SpecError
 from vision.model import Model, save
@@ -35,15 +35,19 @@ TRAIN = 1000
 
 def write_photos(folder: Path) -> Path:
     """The photographs and a `photos.csv` with their labels; returns the CSV."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [("file", "class_index")]
+    lines = ["file,class_index"]
     for name, (package, label) in PHOTOS.items():
-        (folder / name).write_bytes((_inside(package) / _FOLDERS[package] / name).read_bytes())
-        rows.append((name, "" if label is None else str(label)))
-    table = folder / "photos.csv"
-    with table.open("w", newline="") as stream:
-        csv.writer(stream).writerows(rows)
-    return table
+        _write(folder / name, (_inside(package) / _FOLDERS[package] / name).read_bytes())
+        lines.append(f"{name},{'' if label is None else label}")
+    _write(folder / "photos.csv", "\n".join([*lines, ""]).encode())
+    return folder / "photos.csv"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, unless it is there already: a second demo finds its records unchanged."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_bytes() != data:
+        path.write_bytes(data)
 
 
 def _inside(package: str) -> Path:
@@ -64,10 +68,9 @@ def write_digits(folder: Path) -> Path:
     digits = load_digits()
     for number, (grey, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         path = folder / ("train" if number < TRAIN else "test") / str(label) / f"{number:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         Image.fromarray(np.rint(grey * 255 / 16).astype(np.uint8)).save(buffer, "PNG")
-        path.write_bytes(buffer.getvalue())
+        _write(path, buffer.getvalue())
     return folder
 
 
@@ -91,3 +94,15 @@ def train_digits(corpus_url: str, folder: Path, epochs: int) -> Model:
         list(fit(net, inputs, torch.tensor(labels), epochs, seed=0))
     described = Model("nets.lenet:lenet5", look, weights="", arguments=arguments, classes=corpus.classes)
     return save(described, folder, net=net)
+
+
+def said(output: str) -> list[tuple[str, str, float, str]]:
+    """(file, answer, score, whether it is right) for each photograph."""
+    answers = Evaluate(predictions=output).answers()
+    classes = answers.corpus.classes or ()
+    rows = []
+    for row in next(answers.tables()).to_pylist():
+        label, truth = row["predicted_label"], row["label"]
+        verdict = "no class of ImageNet" if truth is None else "right" if truth == label else f"is {classes[truth]}"
+        rows.append((row["id"], classes[label], row["predicted_score"], verdict))
+    return rows

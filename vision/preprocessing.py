@@ -84,7 +84,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; what is left out keeps its default.
+        """The inverse of `to_dict`; what is left out keeps its default, but sizes are given together or not at all.
 
         Raises:
             ValueError: if a key is unknown (with the nearest one) or a value makes no sense.
@@ -95,6 +95,11 @@ class Preprocessing:
         for key in values:
             if key not in known:
                 raise ValueError(f"preprocessing has no field {key!r}{_nearest(str(key), known)}")
+        if "crop" in values and "resize" not in values:
+            raise ValueError("preprocessing has a crop but no resize: null leaves the size as it is")
+        if "resize" in values and "crop" not in values:
+            # 224 beside another resize would pad or cut without anyone having asked for it.
+            values = {**values, "crop": None}
         plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls(**plain)
 

@@ -131,18 +131,14 @@ def test_the_published_counts_on_real_images(shared_images: Path, tmp_path: Path
     """EfficientNet-Lite0 is right on 267 of 300 ILSVRC-2012 pictures, one a class."""
     from jobs.adopt import Adopt
     from jobs.ingest import Ingest
-    from vision.nets.efficientnet_lite import PREPROCESSING
 
     pytest.importorskip("efficientnet_lite_pytorch", reason="EfficientNet-Lite0 is not installed")
-    import json
-
-    Path("look.json").write_text(json.dumps(PREPROCESSING))
     Ingest(
         source=str(shared_images / "imagenet/labels.csv"), layout="table", path_column="file",
         label_column="class_index", split="test", corpus="imagenet", workers=0,
     ).run()  # fmt: skip
     Adopt(
-        net="nets.efficientnet_lite:efficientnet_lite0", weights="packaged", preprocess="look.json",
+        net="nets.efficientnet_lite:efficientnet_lite0", weights="packaged", preprocess="efficientnet_lite0",
         classes="imagenet", output="lite0",
     ).run()  # fmt: skip
     report = Evaluate(corpus="imagenet", model="lite0", workers=0).run()

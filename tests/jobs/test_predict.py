@@ -188,7 +188,7 @@ def test_subsets(make_corpus: CorpusMaker, small_model: str) -> None:
     assert set(ids(sample=6)) < set(drawn), "a smaller sample lies within a larger one"
     even = ids(sample=12, stratify="label")
     assert sorted(int(i[:5]) % 3 for i in even) == [0] * 4 + [1] * 4 + [2] * 4
-    with pytest.raises(SpecError, match="where: .*colour"):
+    with pytest.raises(SpecError, match=r"where: .*colour"):
         ids(where="colour = 'red'")
 
 

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with the weights its package carries: a real ImageNet net that needs no network.
 
 4,652,008 parameters. The published top-1 is 74.8 % (TensorFlow's checkpoint); on 300 ILSVRC-2012 training pictures,
-one a class, it is 267/300. Input 224 x 224, normalised with mean 127/255 and deviation 128/255.
+one a class, it is 267/300. Its preprocessing is the one named `efficientnet_lite0`.
 
 Reference: Tan & Le, "EfficientNet", ICML 2019; the Lite variants drop squeeze-and-excitation and use ReLU6.
 """
@@ -13,15 +13,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
-
-PREPROCESSING = {
-    "resize": 256,
-    "crop": 224,
-    "filter": "bilinear",
-    "mean": [127 / 255] * 3,
-    "std": [128 / 255] * 3,
-}
-"""What the net was trained with, in the words of `model.json`."""
 
 _NEEDED = "EfficientNet-Lite0 needs the packages of the extra [demo]: pip install 'safelight[demo]'"
 

@@ -27,7 +27,9 @@ def fit(
     net.train()
     for _ in range(epochs):
         total = 0.0
-        for rows in torch.randperm(len(inputs), generator=order).split(batch):
+        shuffled = torch.randperm(len(inputs), generator=order)
+        for start in range(0, len(inputs), batch):
+            rows = shuffled[start : start + batch]
             loss = torch.nn.functional.cross_entropy(net(inputs[rows]), labels[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -39,9 +39,7 @@ class Ingest(Job):
     source: str = Field(description="folder, file or URL of the raw files")
     layout: str = Field(description="imagefolder, imagenet, cifar10, cifar100, table, coco, webdataset, or module:name")
     corpus: str = Field(description="folder or URL of the corpus")
-    split: str | None = Field(
-        None, description="split of records without one; of several, the one to take"
-    )
+    split: str | None = Field(None, description="split of records without one; of several, the one to take")
     keep: Literal["copy", "reference"] = Field("copy", description="copy the bytes of images, or point at their files")
     shard_rows: int | None = Field(None, ge=1, description="records of a shard, instead of --shard-mb")
     shard_mb: int = Field(128, ge=1, le=1024, description="MiB of images of a shard")
@@ -95,7 +93,9 @@ class Ingest(Job):
         found = sum(receipt.found for receipt in receipts)
         notes = [f"{intake.there:,} records were there already"] if intake.there else []
         notes += [f"{found:,} finished shards of an earlier attempt were kept"] if found else []
-        notes += [] if receipts else ["nothing new: the corpus is as it was"]
+        added = sum(receipt.rows for receipt in receipts)
+        what = f"{added:,} records added in {len(receipts):,} shards: version {after.version}"
+        notes.append(what if receipts else "nothing new: the corpus is as it was")
         tables = {"splits": splits_table(after)}
         tables |= {"labels": labels_table(intake.labels, after.classes)} if intake.labels else {}
         tags = {"corpus": url, "corpus_version": str(after.version), "corpus_digest": after.digest}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -89,6 +90,11 @@ class Manifest:
             url = storage.join(self.url, file)
             if file not in listed and PLAN in (footer_of(url) or {}):
                 storage.remove(url)
+        if not storage.is_s3(self.url):
+            # What a killed process was writing; nobody else writes here while the claim is held.
+            for split in corpus.splits:
+                for left in Path(self.url, split).glob(".part-*.parquet.*.tmp"):
+                    left.unlink(missing_ok=True)
 
 
 def splits_table(corpus: Corpus) -> pa.Table:

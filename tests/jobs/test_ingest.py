@@ -126,8 +126,9 @@ def test_after_a_crash_only_what_is_missing_is_written() -> None:
 def test_shards_of_another_cut_do_not_stay_behind() -> None:
     ingest(shard_rows=2)
     os.unlink("made/corpus.json")
-    put(Path("made/all"), {"mine.parquet": b"not ours"})
+    put(Path("made/all"), {"mine.parquet": b"not ours", ".part-00001.parquet.k1ll3d.tmp": b"half"})
     ingest(shard_rows=10)
+    assert not Path("made/all/.part-00001.parquet.k1ll3d.tmp").exists()
     assert sorted(tree()) == ["made/all/mine.parquet", "made/all/part-00000.parquet", "made/all/part-00001.parquet"]
     assert {row["id"]: row["image"] for row in records()} == FILES
 

@@ -46,6 +46,7 @@ class Follower:
         """From here on the main thread is interrupted if the run cannot be opened."""
         with self._state:
             self._interruptible = threading.current_thread() is threading.main_thread()
+        self.raise_refusal()
 
     def work_ends(self) -> None:
         """From here on it is not."""
@@ -64,9 +65,17 @@ class Follower:
         self.raise_refusal()
 
     def raise_refusal(self) -> None:
-        if self.refusal is not None:
+        """Nothing, unless the run could not be opened.
+
+        Raises:
+            JobFailed: if so.
+        """
+        # Under the lock, so that an interruption of this thread has come by the time that the reason is seen.
+        with self._state:
+            refusal = self.refusal
+        if refusal is not None:
             where = masked(self.settings.tracking_uri)
-            raise JobFailed(f"MLflow at {where} would not open a run: {self.refusal}")
+            raise JobFailed(f"MLflow at {where} would not open a run: {refusal}")
 
     def opened(self) -> Sender:
         """The sender, once its run is open.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cluster.client import connect
 from cluster.settings import Settings, quiet_mlflow
 from jobs.spec import JobFailed, SpecError
 
@@ -122,11 +123,9 @@ def _download(reference: str, settings: Settings) -> Path:
     quiet_mlflow()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking.client import MlflowClient
 
-    client = MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
     try:
-        source = _source(client, reference)
+        source = _source(connect(settings), reference)
         cache = settings.state / "models" / hashlib.sha256(source.encode()).hexdigest()[:16]
         if not (cache / "done").exists():
             cache.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cluster.client import connect
 from cluster.journal import Event, Journal
 from cluster.masking import masked
-from cluster.settings import Settings, quiet_mlflow
+from cluster.settings import Settings
 
 JOURNAL_TAG = "safelight.journal"
 _BATCH = 100  # MLflow takes as many parameters or tags in one call, and more metrics
@@ -32,12 +33,9 @@ class Sender:
     """
 
     def __init__(self, journal: Journal, settings: Settings) -> None:
-        quiet_mlflow()
-        from mlflow.tracking.client import MlflowClient
-
         self.journal = journal
         self.settings = settings
-        self.client = MlflowClient(settings.tracking_uri, registry_uri=settings.tracking_uri)
+        self.client = connect(settings)
         self.refused: list[str] = []
         self.registered: dict[str, str] = {}
         self._open: dict[str, Callable[[str, Event], None]] = {

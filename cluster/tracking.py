@@ -136,8 +136,8 @@ class _Round:
     def go(self) -> tuple[Report, str]:
         records.begin(self.journal, self.job)
         self.follower.start()
-        self.follower.notify()
         try:
+            self.follower.notify()
             report = self._work()
             self.follower.opened()
             records.report(self.journal, self.job, self.name, report)

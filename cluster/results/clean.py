@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.client import connect
 from cluster.journal import Journal, pending
 from cluster.results.query import Query, Run, search
 from cluster.settings import Settings, quiet_mlflow
@@ -35,10 +36,9 @@ def delete(leftovers: Leftovers, where: Settings) -> None:
     if leftovers.runs:
         quiet_mlflow()
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking.client import MlflowClient
 
-        client = MlflowClient(where.tracking_uri)
         try:
+            client = connect(where)
             for run in leftovers.runs:
                 client.delete_run(run.run_id)
         except MlflowException as error:

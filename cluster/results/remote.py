@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cluster.client import connect
 from cluster.document import unflat
 from cluster.masking import masked
 from cluster.results.query import Run, Term
@@ -22,11 +23,10 @@ class RemoteStore:
     def __init__(self, where: Settings) -> None:
         quiet_mlflow()
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking.client import MlflowClient
 
         self._failure = MlflowException
         self._where = where
-        self._client = MlflowClient(where.tracking_uri)
+        self._client = self._asked(connect, where)
         found = self._asked(self._client.get_experiment_by_name, where.experiment)
         self._experiment = None if found is None else found.experiment_id
 

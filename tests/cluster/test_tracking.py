@@ -151,6 +151,14 @@ def test_the_work_does_not_wait_for_mlflow(tmp_path: Path) -> None:
     assert len(run_id) == 32
 
 
+def test_jobs_that_start_at_once_in_a_new_place_all_have_their_run(tmp_path: Path, here: Settings) -> None:
+    code = "from cluster.tracking import tracked\nfrom tests.cluster.toys import Toy, quiet\n"
+    code += "tracked(Toy(), quiet, quiet)\n"
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment()) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+    assert [run.info.status for run in recorded(here)] == ["FINISHED"] * 3
+
+
 def test_a_store_that_cannot_be_opened_stops_the_job_while_it_works(here: Settings) -> None:
     (here.home / "mlflow.db").write_bytes(b"this is no database at all, and nothing will make it one" * 50)
     start = time.monotonic()

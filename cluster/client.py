@@ -1,0 +1,40 @@
+"""MLflow's client, imported only when it is needed and set up so that it is quiet and gives up in seconds.
+
+A new SQLite file gets its tables on first use, and two processes that do so at once both fail; so one waits for the
+other. Servers see to that themselves.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster.settings import Settings, quiet_mlflow
+
+
+def connect(where: Settings) -> Any:
+    """An MlflowClient for runs and models.
+
+    Raises:
+        MlflowException: if the store cannot be opened.
+    """
+    quiet_mlflow()
+    from mlflow.tracking.client import MlflowClient
+
+    with _turn(where):
+        return MlflowClient(where.tracking_uri, registry_uri=where.tracking_uri)
+
+
+@contextmanager
+def _turn(where: Settings) -> Iterator[None]:
+    """Wait until no other process of safelight opens the same file."""
+    if where.database is None:
+        yield
+        return
+    where.state.mkdir(parents=True, exist_ok=True)
+    with open(where.state / "database.lock", "w") as stream:
+        # The lock goes with the file's closing, so one that was killed holds up nobody.
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

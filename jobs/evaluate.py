@@ -6,6 +6,7 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -31,6 +32,9 @@ class Evaluate(flow.Predicts):
     task: str | None = Field(None, description="the room whose metrics apply; default: the model's")
     by: tuple[str, ...] = Field((), description="columns to break every metric down by")
     order: int = Field(1, ge=1, le=4, description="break down by combinations of up to this many columns")
+
+    def estimate(self, context: Context) -> Mapping[str, str]:
+        return {} if self.model is None else flow.estimate(flow.read(self), context.model(self.model), self)
 
     def run(self, context: Context | None = None) -> Report:
         context = context or Plain()

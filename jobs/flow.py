@@ -5,7 +5,9 @@ A driver says what it wants of which records and never how: shards, workers, ret
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -14,9 +16,10 @@ from pydantic import Field
 from jobs import records, storage
 from jobs.answers import Answers
 from jobs.engine import commit, run
-from jobs.engine.plan import ANSWER_VERSION, plan
+from jobs.engine.plan import ANSWER_VERSION, Plan, plan
 from jobs.engine.replica import Replica
 from jobs.engine.selection import resolve
+from jobs.probing import cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
 from jobs.spec import Context, SpecError
@@ -62,18 +65,35 @@ def apply(reading: Reading, model: Model, job: Predicts, context: Context) -> tu
         SpecError: if the output holds something else.
         JobFailed: if too many images are broken, or the work cannot be done.
     """
+    replica, identity = _prepared(reading, model, job)
+    with storage.claim(replica.output):
+        commit.begin(replica.output, identity, model.classes)
+        todo = _planned(reading, replica, identity)
+        if todo.done:
+            context.log(f"{len(todo.done)} of {len(todo.done) + len(todo.leases)} shards are answered already")
+        tally = run.carry_out(todo, replica, identity, context, job.workers, job.gpus_per_worker, job.max_errors)
+    return Answers.of(replica.output, reading), tally
+
+
+def estimate(reading: Reading, model: Model, job: Predicts) -> Mapping[str, str]:
+    """What `apply` would cost, from a short probe."""
+    replica, identity = _prepared(reading, model, job)
+    workers = job.workers if job.workers is not None else os.cpu_count()
+    todo = _planned(reading, replica, identity)
+    return {"output": replica.output, **cost(reading, todo, replica, max(workers or 1, 1))}
+
+
+def _prepared(reading: Reading, model: Model, job: Predicts) -> tuple[Replica, dict[str, Any]]:
+    """The worker to make, and what decides its answers."""
     asked = _asked(job)
     _check_classes(reading.corpus, model)
     identity = _identity(reading, model, asked, job)
     output = storage.absolute(job.output or _beside(reading, model, identity))
-    with storage.claim(output):
-        commit.begin(output, identity, model.classes)
-        todo = plan(output, reading.corpus.present(reading.split), identity, reading.selection.limits)
-        if todo.done:
-            context.log(f"{len(todo.done)} of {len(todo.done) + len(todo.leases)} shards are answered already")
-        replica = Replica(reading.url, output, model, asked, reading.selection, job.code)
-        tally = run.carry_out(todo, replica, identity, context, job.workers, job.gpus_per_worker, job.max_errors)
-    return Answers.of(output, reading), tally
+    return Replica(reading.url, output, model, asked, reading.selection, job.code), identity
+
+
+def _planned(reading: Reading, replica: Replica, identity: Mapping[str, Any]) -> Plan:
+    return plan(replica.output, reading.corpus.present(reading.split), identity, reading.selection.limits)
 
 
 def fold(answers: Answers, zero: Accumulator) -> Any:

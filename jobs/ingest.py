@@ -24,6 +24,7 @@ from jobs.intake.ids import Known
 from jobs.intake.listing import Intake
 from jobs.intake.manifest import Manifest, labels_table, splits_table
 from jobs.intake.write import Writer
+from jobs.probing import size_text
 from jobs.spec import Context, Job, JobFailed, Plain, Report, SpecError
 from vision import corpora
 from vision.layout import Layout, Listing, Options, Source, WrongOption
@@ -114,9 +115,9 @@ class Ingest(Job):
         output = (size if self.keep == "copy" else 0) + ROW_BYTES * rows
         return {
             "images": f"{rows:,}",
-            "bytes to read": f"{size if self.keep == 'copy' else 0:,}",
+            "bytes to read": size_text(size if self.keep == "copy" else 0),
             "requests": f"{rows + 2 * shards + 2:,}",
-            "output": f"{shards:,} shards, about {output:,} bytes",
+            "output size": f"about {size_text(output)} in {shards:,} shards",
         }
 
     def _layout(self) -> Layout:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from jobs import flow
@@ -16,6 +18,9 @@ class Predict(flow.Predicts):
     corpus: str = Field(description=CORPUS)
     model: str = Field(description="models:/NAME@ALIAS, a model folder, or a name such as nets.resnet:x")
     output: str = Field(description="folder or URL of the predictions")
+
+    def estimate(self, context: Context) -> Mapping[str, str]:
+        return flow.estimate(flow.read(self), context.model(self.model), self)
 
     def run(self, context: Context | None = None) -> Report:
         context = context or Plain()

@@ -106,7 +106,7 @@ def test_files_are_short(floor: str) -> None:
 
 
 def test_no_file_holds_an_address_of_a_registry_or_of_a_machine() -> None:
-    words = ["pypi." + "org", "python" + "hosted", "deb.debian", "/wo" + "rk/"]
+    words = ["pypi." + "org", "python" + "hosted", "deb." + "debian", "/wo" + "rk/"]
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     texts = {name: (ROOT / name).read_text(errors="ignore") for name in files if (ROOT / name).is_file()}
     assert not [(name, word) for name, text in texts.items() for word in words if word in text]

@@ -90,7 +90,7 @@ def test_its_files_are_a_page_a_document_and_tables(here: Settings) -> None:
     assert (folder / "job.yaml").exists()
 
 
-def test_the_experiment_opens_on_its_runs(here: Settings) -> None:
+def test_the_experiment_is_marked_as_one_of_model_training(here: Settings) -> None:
     tracked(Toy(), quiet, quiet, here)
     experiment = MlflowClient(here.tracking_uri).get_experiment_by_name("safelight")
     assert experiment is not None

@@ -57,7 +57,8 @@ def stdout_kept_clean() -> Iterator[None]:
 
 def tables_at(report: Report, run_id: str | None) -> dict[str, str]:
     """Where a run's tables are found: an address that MLflow's clients can download."""
-    return {name: f"runs:/{run_id}/tables/{name}.parquet" for name in report.tables} if run_id else {}
+    names = [*report.tables, *(["groups"] if report.groups else [])]
+    return {name: f"runs:/{run_id}/tables/{name}.parquet" for name in names} if run_id else {}
 
 
 def rehearse(job: Job) -> int:

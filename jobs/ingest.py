@@ -143,7 +143,7 @@ class Ingest(Job):
     def _source(self) -> Source:
         url = storage.absolute(self.source)
         if "*" not in url and storage.info(url).type == pafs.FileType.NotFound:
-            raise JobFailed(f"source: there is nothing at {self.source}")
+            raise SpecError(f"source: there is nothing at {self.source}")
         return storage.source(url)
 
 

@@ -180,7 +180,7 @@ def _examples(examples: Sequence[Example]) -> str:
         f'<span class="id mono">{escape(example.id)}</span></figcaption></figure>'
         for example in examples[:ROWS]
     ]
-    return _section("Images", f'<div class="examples">{"".join(figures)}</div>') if figures else ""
+    return _section("Images worth a look", f'<div class="examples">{"".join(figures)}</div>') if figures else ""
 
 
 def _pairs(title: str, pairs: Mapping[str, Any]) -> str:

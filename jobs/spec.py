@@ -184,7 +184,8 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 def _one_line(cls: type[Job], error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
+    # A misspelt field is also a missing one: the spelling is what helps.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     where = str(first["loc"][0]) if first["loc"] else cls.__name__.lower()
     if first["type"] == "extra_forbidden":
         return f"{cls.__name__.lower()} has no field {where!r}{nearest(where, list(cls.words()))}"

@@ -227,11 +227,19 @@ def _key(url: str) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the system lets go of it when the process dies."""
+    """Hold an exclusive lock on a file; the system lets go of it when the process dies. The file goes away again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+    while True:
+        with open(path, "a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            # Whoever held it before has removed the file that was opened here: another may be locked by now.
+            if not path.exists() or path.stat().st_ino != os.fstat(handle.fileno()).st_ino:
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 @contextlib.contextmanager
@@ -247,8 +255,15 @@ def claim(url: str) -> Iterator[None]:
         with hold(join(url, ".claim")):
             yield
         return
+    folder = Path(absolute(url))
+    new = not folder.exists()
     try:
-        with _locked(Path(absolute(url)) / ".claim", wait=False):
+        with _locked(folder / ".claim", wait=False):
             yield
     except BlockingIOError:
         raise JobFailed(f"{url}: another job is writing there; wait for it or choose another --output") from None
+    finally:
+        if new:
+            # A job that wrote nothing leaves nothing; a folder that holds something stays.
+            with contextlib.suppress(OSError):
+                folder.rmdir()

@@ -315,7 +315,7 @@ def test_group_files_that_say_nothing_are_refused(text: str, message: str) -> No
 @pytest.mark.parametrize(
     ("words", "error", "message"),
     [
-        ({"source": "nowhere"}, JobFailed, "source: there is nothing at nowhere"),
+        ({"source": "nowhere"}, SpecError, "source: there is nothing at nowhere"),
         ({"source": "raw/cat/00.jpg"}, SpecError, "is not a folder"),
         ({"layout": "imagefoldr"}, SpecError, "layout: .* did you mean imagefolder"),
         ({"label_column": "x"}, SpecError, "label_column: the layout imagefolder does not read it"),

@@ -21,9 +21,10 @@ class RegisteredModel(PythonModel):
         """Build the net once."""
         from vision import names
         from vision.model import load
-        from vision.predictor import Asked
+        from vision.predictor import Asked, Loader
 
         model = load(context.artifacts["model"])
+        self.look, self.loader = model.preprocessing, Loader([model.preprocessing])
         self.predictor = names.room(model.task).predictor(model, Asked())
 
     def predict(self, context: Any, model_input: DataFrame, params: dict[str, Any] | None = None) -> DataFrame:
@@ -31,7 +32,8 @@ class RegisteredModel(PythonModel):
         import numpy as np
 
         images = _images(model_input)
-        return self.predictor.answer(images, np.full(len(images), -1, np.int64)).to_pandas()
+        pixels = self.loader.load(images)[self.look]
+        return self.predictor.answer(pixels, np.full(len(images), -1, np.int64)).to_pandas()
 
 
 def _images(given: DataFrame) -> list[bytes]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from vision.sheet import thumbnail
 
 from jobs import storage
 from jobs.answers import Answers
-from jobs.engine.replica import referenced
+from jobs.engine.shard import referenced
 from jobs.spec import Example
 from vision.image import CorruptImage
+from vision.sheet import thumbnail
 
 
 def examples(answers: Answers, notable: Sequence[tuple[str, str]]) -> tuple[Example, ...]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -17,12 +19,12 @@ from jobs import records, storage
 from jobs.answers import Answers
 from jobs.engine import commit, run
 from jobs.engine.plan import ANSWER_VERSION, Plan, plan
-from jobs.engine.replica import Replica
+from jobs.engine.replica import Replica, Target
 from jobs.engine.selection import resolve
 from jobs.probing import cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
-from jobs.spec import Context, SpecError
+from jobs.spec import Context, JobFailed, SpecError
 from vision import kernel, names
 from vision.accumulator import Accumulator
 from vision.corpus import Corpus
@@ -65,35 +67,77 @@ def apply(reading: Reading, model: Model, job: Predicts, context: Context) -> tu
         SpecError: if the output holds something else.
         JobFailed: if too many images are broken, or the work cannot be done.
     """
-    replica, identity = _prepared(reading, model, job)
-    with storage.claim(replica.output):
-        commit.begin(replica.output, identity, model.classes)
-        todo = _planned(reading, replica, identity)
-        if todo.done:
-            context.log(f"{len(todo.done)} of {len(todo.done) + len(todo.leases)} shards are answered already")
-        tally = run.carry_out(todo, replica, identity, context, job.workers, job.gpus_per_worker, job.max_errors)
-    return Answers.of(replica.output, reading), tally
+    return apply_all(reading, [(model, job, context)])[0].result()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of one model: its answers and tally, or why there are none."""
+
+    answers: Answers | None
+    tally: run.Tally
+    failure: str | None
+
+    def result(self) -> tuple[Answers, run.Tally]:
+        """Raises JobFailed where there are no answers."""
+        if self.answers is None:
+            raise JobFailed(self.failure or "no answers")
+        return self.answers, self.tally
+
+
+def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicts, Context]]) -> list[Applied]:
+    """Answer records with several models in one pass: each picture is fetched once. The first job says with what.
+
+    Raises:
+        SpecError: if an output holds something else, or two models have one output.
+        JobFailed: if too many images are broken, or the work cannot be done.
+    """
+    prepared = [(*_prepared(reading, model, job), context) for model, job, context in asked]
+    outputs = [target.output for target, _, _ in prepared]
+    if len(set(outputs)) < len(outputs):
+        raise SpecError(f"two of the models have one output, {outputs[0]}: give them different names")
+    first = asked[0][1]
+    with ExitStack() as claims:
+        for output in outputs:
+            claims.enter_context(storage.claim(output))
+        courses = [_course(reading, *one) for one in prepared]
+        replica = Replica(reading.url, tuple(c.target for c in courses), reading.selection, first.code)
+        run.carry_out(courses, replica, first.workers, first.gpus_per_worker, first.max_errors)
+    return [_applied(reading, course) for course in courses]
+
+
+def _course(reading: Reading, target: Target, identity: dict[str, Any], context: Context) -> run.Course:
+    commit.begin(target.output, identity, target.model.classes)
+    todo = _planned(reading, target, identity)
+    if todo.done:
+        context.log(f"{len(todo.done)} of {len(todo.done) + len(todo.missing)} shards are answered already")
+    return run.Course(target, identity, context, todo)
+
+
+def _applied(reading: Reading, course: run.Course) -> Applied:
+    answers = None if course.failure else Answers.of(course.target.output, reading)
+    return Applied(answers, course.tally, course.failure)
 
 
 def estimate(reading: Reading, model: Model, job: Predicts) -> Mapping[str, str]:
     """What `apply` would cost, from a short probe."""
-    replica, identity = _prepared(reading, model, job)
+    target, identity = _prepared(reading, model, job)
     workers = job.workers if job.workers is not None else os.cpu_count()
-    todo = _planned(reading, replica, identity)
-    return {"output": replica.output, **cost(reading, todo, replica, max(workers or 1, 1))}
+    todo = _planned(reading, target, identity)
+    replica = Replica(reading.url, (target,), reading.selection, job.code)
+    return {"output": target.output, **cost(reading, todo, replica, max(workers or 1, 1))}
 
 
-def _prepared(reading: Reading, model: Model, job: Predicts) -> tuple[Replica, dict[str, Any]]:
-    """The worker to make, and what decides its answers."""
+def _prepared(reading: Reading, model: Model, job: Predicts) -> tuple[Target, dict[str, Any]]:
+    """Where the answers go, and what decides them."""
     asked = _asked(job)
     _check_classes(reading.corpus, model)
     identity = _identity(reading, model, asked, job)
-    output = storage.absolute(job.output or _beside(reading, model, identity))
-    return Replica(reading.url, output, model, asked, reading.selection, job.code), identity
+    return Target(storage.absolute(job.output or _beside(reading, model, identity)), model, asked), identity
 
 
-def _planned(reading: Reading, replica: Replica, identity: Mapping[str, Any]) -> Plan:
-    return plan(replica.output, reading.corpus.present(reading.split), identity, reading.selection.limits)
+def _planned(reading: Reading, target: Target, identity: Mapping[str, Any]) -> Plan:
+    return plan(target.output, reading.corpus.present(reading.split), identity, reading.selection.limits)
 
 
 def fold(answers: Answers, zero: Accumulator) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.engine.plan import Plan
+from jobs.engine.commit import Receipt
+from jobs.engine.plan import Plan, leases
 from jobs.engine.replica import Replica
 from jobs.reading import Reading
 
@@ -36,14 +37,13 @@ def cost(reading: Reading, plan: Plan, replica: Replica, workers: int) -> Mappin
         plan: what is missing; finished shards cost nothing.
         workers: processes that would share the work, at least 1.
     """
-    missing = {lease.file for lease in plan.leases}
-    shards = [shard for shard in reading.corpus.present(reading.split) if shard.file in missing]
+    shards = [shard for shard, _ in plan.missing.values()]
     facts = {
         "images": f"{'at most ' if reading.subset.where else ''}{plan.rows_missing:,} of {plan.rows:,}",
         "bytes to read": size_text(sum(shard.bytes for shard in shards)),
         "requests": f"{3 * len(shards):,} (for each of {len(shards):,} shards: one look, one GET, one PUT)",
     }
-    if not plan.leases or not plan.rows_missing:
+    if not plan.missing or not plan.rows_missing:
         return {**facts, "hours": "none: nothing is missing"}
     rows, seconds, size = _probe(plan, replica)
     hours = seconds / rows * plan.rows_missing / workers / 3600
@@ -55,13 +55,13 @@ def cost(reading: Reading, plan: Plan, replica: Replica, workers: int) -> Mappin
 def _probe(plan: Plan, replica: Replica) -> tuple[int, float, int]:
     """(rows, seconds, bytes of answers) of the first pictures of the first missing shard."""
     with tempfile.TemporaryDirectory() as folder:
-        lease = plan.leases[0]
-        limits = {lease.file: PROBED}
-        probe = replace(replica, output=folder, selection=replace(replica.selection, limits=limits))
+        lease = leases([plan])[0]
+        targets = (replace(replica.targets[0], output=folder),)
+        probe = replace(replica, targets=targets, selection=replace(replica.selection, limits={lease.file: PROBED}))
         worker = probe.make()
         worker(lease)  # compiles, fills caches
         started = time.perf_counter()
-        receipt = worker(lease)
+        (receipt,) = worker(lease)
         seconds = time.perf_counter() - started
         size = (Path(folder) / lease.file).stat().st_size
-    return max(receipt.rows, 1), seconds, size
+    return max(receipt.rows if isinstance(receipt, Receipt) else 0, 1), seconds, size

@@ -18,6 +18,7 @@ import yaml
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from jobs.forgetting.ids import Ids
     from vision.accumulator import Estimate
     from vision.model import Model
 
@@ -46,6 +47,7 @@ class Progress:
     of_images: int
     errors: int
     images_per_s: float
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,15 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Touched:
+    """A place that records were taken out of: where, what of them was there, and how many."""
+
+    place: str
+    what: str
+    rows: int
+
+
 class Context(Protocol):
     """What a job may ask of the world round it. `cluster.tracking` answers with MLflow, tests with `Plain`."""
 
@@ -95,6 +106,14 @@ class Context(Protocol):
 
     def register(self, folder: str, name: str) -> str:
         """Put a model folder into the registry under `NAME[@ALIAS]`; returns its reference."""
+        ...
+
+    def derived(self, corpus: str) -> Sequence[str]:
+        """Predictions folders that earlier runs recorded for a corpus; some may be gone."""
+        ...
+
+    def forget(self, corpus: str, outputs: Sequence[str], ids: Ids) -> Sequence[Touched]:
+        """Take ids out of all that is recorded about a corpus and its predictions; what was touched."""
         ...
 
     def log(self, message: str) -> None:
@@ -119,6 +138,12 @@ class Plain:
 
     def register(self, folder: str, name: str) -> str:
         raise JobFailed(f"cannot register {name}: there is no registry outside `safelight run`")
+
+    def derived(self, corpus: str) -> Sequence[str]:
+        return ()
+
+    def forget(self, corpus: str, outputs: Sequence[str], ids: Ids) -> Sequence[Touched]:
+        return ()
 
     def log(self, message: str) -> None:
         _log.info("%s", message)

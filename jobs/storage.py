@@ -95,12 +95,18 @@ def exists(url: str) -> bool:
     return bool(info(url).type != pafs.FileType.NotFound)
 
 
-def files(url: str, suffix: str = "") -> list[str]:
-    """Paths below a folder, relative to it and sorted; none if there is no folder. Temporary files are left out."""
+def files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
+    """Paths below a folder, relative to it and sorted; none if there is no folder.
+
+    Args:
+        url: the folder.
+        suffix: what the names end with.
+        hidden: list the files whose names begin with a dot (temporary files, claims), and only those.
+    """
     filesystem, root = locate(url)
     below = filesystem.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
     names = (f.path[len(root) :].lstrip("/") for f in below if f.type == pafs.FileType.File)
-    return sorted(n for n in names if n.endswith(suffix) and not n.rsplit("/", 1)[-1].startswith("."))
+    return sorted(n for n in names if n.endswith(suffix) and n.rsplit("/", 1)[-1].startswith(".") == hidden)
 
 
 def read(url: str) -> bytes:
@@ -204,10 +210,14 @@ def request(operation: str, url: str, **words: Any) -> Any:
         FileNotFoundError: if there is no such object or bucket.
         OSError: for whatever else S3 answers, or when it does not.
     """
+    return _asked(operation, url, Key=_key(url), **words)
+
+
+def _asked(operation: str, url: str, **words: Any) -> Any:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return getattr(_requests(), operation)(Bucket=_bucket(url), Key=_key(url), **words)
+        return getattr(_requests(), operation)(Bucket=_bucket(url), **words)
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in ("NoSuchKey", "NoSuchBucket", "404"):
@@ -215,6 +225,22 @@ def request(operation: str, url: str, **words: Any) -> Any:
         raise OSError(f"{url}: S3 answers {code}") from None
     except BotoCoreError as error:
         raise OSError(f"{url}: S3 is out of reach: {error}") from None
+
+
+def versions(url: str) -> list[str]:
+    """What a bucket with versioning keeps of an object, the newest first; nothing where it keeps none or there is none.
+
+    Raises:
+        OSError: if it keeps versions and does not list them.
+    """
+    try:
+        if request("head_object", url).get("VersionId") in (None, "", "null"):
+            return []
+    except FileNotFoundError:
+        return []
+    answer = _asked("list_object_versions", url, Prefix=_key(url))
+    found = [v for kind in ("Versions", "DeleteMarkers") for v in answer.get(kind, ()) if v["Key"] == _key(url)]
+    return [str(v["VersionId"]) for v in found]
 
 
 def _bucket(url: str) -> str:

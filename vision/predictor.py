@@ -6,9 +6,8 @@ neighbours, because only good pictures enter a batch and every batch has the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ from vision import image, kernel
 from vision.accumulator import Array
 from vision.image import CorruptImage
 from vision.model import Model
+from vision.preprocessing import Preprocessing
 
 Decode = Callable[[Array, Array], dict[str, pa.Array]]
 """(N, K) logits and (N,) true labels (-1: none) to the room's columns, a row each."""
@@ -30,7 +30,39 @@ class Asked:
     device: str = "cpu"
     keep_logits: bool = False
     embedding: str | None = None
-    image_time_s: float = 30.0
+
+
+Pixels = Array | CorruptImage
+"""(h, w, 3) uint8, or why there are none."""
+
+
+class Loader:
+    """Encoded images to pixels, once for each distinct preprocessing.
+
+    Args:
+        looks: the preprocessings that are wanted.
+        image_time_s: the longest that one image may take.
+    """
+
+    def __init__(self, looks: Sequence[Preprocessing], image_time_s: float = 30.0) -> None:
+        self._looks, self._image_time_s = tuple(looks), image_time_s
+
+    def load(self, images: Iterable[bytes | CorruptImage]) -> dict[Preprocessing, list[Pixels]]:
+        """The pixels of each image, in order, for each preprocessing."""
+        loaded: dict[Preprocessing, list[Pixels]] = {look: [] for look in self._looks}
+        for data in images:
+            for look in self._looks:
+                loaded[look].append(self._one(data, look))
+        return loaded
+
+    def _one(self, data: bytes | CorruptImage, look: Preprocessing) -> Pixels:
+        if isinstance(data, CorruptImage):
+            return data
+        try:
+            with image.time_limit_s(self._image_time_s):
+                return look.load(data)
+        except CorruptImage as error:
+            return error
 
 
 class Predictor:
@@ -46,23 +78,25 @@ class Predictor:
         self._model, self._asked, self._decode = model, asked, decode
         self._kernel = kernel.compiled(model, asked.device, asked.batch_size, asked.embedding)
 
-    def answer(self, images: Iterable[bytes | CorruptImage], truth: Array) -> pa.Table:
-        """One row for each image, in order: the room's columns and `error` (null where there is an answer).
+    def answer(self, pixels: Sequence[Pixels], truth: Array) -> pa.Table:
+        """One row for each picture, in order: the room's columns and `error` (null where there is an answer).
 
         Args:
-            images: encoded bytes, or why there are none.
+            pixels: as `Loader` gives them for the model's preprocessing.
             truth: (N,) int64 labels for columns that compare with them, -1 where unknown.
         """
-        errors: list[str | None] = []
-        batches = _batches(self._pixels(images, errors), self._asked.batch_size)
-        parts = [self._kernel(np.stack(batch)) for batch in batches]
-        good = np.array([index for index, error in enumerate(errors) if error is None], np.int64)
+        good = np.array([index for index, one in enumerate(pixels) if not isinstance(one, CorruptImage)], np.int64)
+        batches = [
+            good[start : start + self._asked.batch_size] for start in range(0, len(good), self._asked.batch_size)
+        ]
+        parts = [self._kernel(np.stack([pixels[index] for index in batch])) for batch in batches]
         columns = self._columns(parts, truth[good])
         # A row of nulls stands where a picture failed: row -> place among the good ones, or null.
-        places = np.full(len(errors), -1, np.int64)
+        places = np.full(len(pixels), -1, np.int64)
         places[good] = np.arange(len(good))
         take = pa.array(places, mask=places < 0)
         table = pa.table({name: column.take(take) for name, column in columns.items()})
+        errors = [str(one) if isinstance(one, CorruptImage) else None for one in pixels]
         return table.append_column("error", pa.array(errors, pa.string()))
 
     def _columns(self, parts: list[tuple[Array, Array | None]], truth: Array) -> dict[str, pa.Array]:
@@ -76,26 +110,8 @@ class Predictor:
             columns["embedding"] = vectors(np.concatenate(seen) if seen else np.empty((0, 1), np.float32))
         return columns
 
-    def _pixels(self, images: Iterable[bytes | CorruptImage], errors: list[str | None]) -> Iterator[Array]:
-        for data in images:
-            try:
-                if isinstance(data, CorruptImage):
-                    raise data
-                with image.time_limit_s(self._asked.image_time_s):
-                    pixels = self._model.preprocessing.load(data)
-            except CorruptImage as error:
-                errors.append(str(error))
-                continue
-            errors.append(None)
-            yield pixels
-
 
 def vectors(values: Array) -> pa.Array:
     """(N, D) numbers as a list column of their type."""
     offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(values).reshape(-1)))
-
-
-def _batches(items: Iterator[Array], size: int) -> Iterator[list[Array]]:
-    while batch := list(islice(items, size)):
-        yield batch

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import Any
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,8 +39,8 @@ class Receipt:
     file: str
     fingerprint: str
     input_sha256: str
-    rows: int
-    errors: int
+    rows: int = 0
+    errors: int = 0
 
 
 def digest(facts: Mapping[str, Any]) -> str:
@@ -47,29 +48,44 @@ def digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def write_shard(url: str, receipt_of: Any, parts: Iterator[pa.Table]) -> Receipt:
-    """Write the parts of a shard's answers as one file, which appears when it is whole.
+class ShardWriter:
+    """The answers to a shard, written table by table: a file that appears whole when it is committed."""
 
-    Args:
-        url: where.
-        receipt_of: called with (rows, errors) when all parts are written.
-        parts: tables of one schema with an `error` column; at least one.
-    """
-    first = next(parts)
-    rows = errors = 0
-    with storage.upload(url) as stream, pq.ParquetWriter(stream, first.schema, compression="zstd") as writer:
-        for part in _chain(first, parts):
-            writer.write_table(part)
-            rows += len(part)
-            errors += len(part) - part["error"].null_count
-        receipt: Receipt = receipt_of(rows, errors)
-        writer.add_key_value_metadata({_FOOTER: json.dumps(asdict(receipt), sort_keys=True)})
-    return receipt
+    def __init__(self, url: str) -> None:
+        self._upload: AbstractContextManager[IO[bytes]] | None = storage.upload(url)
+        self._stream = self._upload.__enter__()
+        self._writer: pq.ParquetWriter | None = None
+        self._rows = self._errors = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Append answers, all of one schema with an `error` column."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, table.schema, compression="zstd")
+        self._writer.write_table(table)
+        self._rows += len(table)
+        self._errors += len(table) - table["error"].null_count
+
+    def commit(self, receipt: Receipt) -> Receipt:
+        """Finish the file, with a receipt in its footer; at least one table was added."""
+        assert self._writer is not None
+        receipt = replace(receipt, rows=self._rows, errors=self._errors)
+        self._writer.add_key_value_metadata({_FOOTER: json.dumps(asdict(receipt), sort_keys=True)})
+        self._writer.close()
+        upload, self._upload = self._upload, None
+        assert upload is not None
+        upload.__exit__(None, None, None)
+        return receipt
+
+    def discard(self) -> None:
+        """Leave nothing behind, unless it is committed."""
+        if self._upload is not None:
+            upload, self._upload = self._upload, None
+            with suppress(_Discarded):
+                upload.__exit__(_Discarded, _Discarded(), None)
 
 
-def _chain(first: pa.Table, rest: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
+class _Discarded(Exception):
+    """Tells an upload that it shall not happen."""
 
 
 def committed(output: str) -> dict[str, Receipt]:
@@ -78,6 +94,13 @@ def committed(output: str) -> dict[str, Receipt]:
     with ThreadPoolExecutor(_READERS) as readers:
         found = readers.map(lambda file: _receipt(storage.join(output, file)), files)
         return {file: receipt for file, receipt in zip(files, found, strict=True) if receipt is not None}
+
+
+def sweep(output: str) -> None:
+    """Remove what a killed job left: temporary files, and answers of row groups that no shard was made of."""
+    for file in storage.files(output, hidden=True):
+        if ".parquet." in file:
+            storage.remove(storage.join(output, file))
 
 
 def _receipt(url: str) -> Receipt | None:

@@ -36,8 +36,10 @@ def spread(
     """Yield (task, receipt) as each is done, in any order.
 
     Args:
-        tasks: picklable descriptors, taken as workers become free.
-        make: picklable; builds the worker where it will live.
+        tasks: picklable descriptors, taken as workers become free; an iterator may give more after it gave none, once
+            the receipt that brings them was yielded.
+        make: picklable; builds the worker where it will live. A worker with a method `ahead(task)` is told what comes
+            next while it works, so that it can read ahead.
         workers: actors to spread over; 0 works in this process, without Ray.
         gpus: GPUs that each actor reserves.
 
@@ -46,11 +48,23 @@ def spread(
         Exception: what a worker raised, as it raised it.
     """
     if workers == 0:
-        work = make()
-        for task in tasks:
-            yield task, work(task)
-        return
-    yield from _Crew(make, workers, gpus).run(iter(tasks))
+        yield from _here(iter(tasks), make())
+    else:
+        yield from _Crew(make, workers, gpus).run(iter(tasks))
+
+
+def _here(tasks: Iterator[T], work: Work[T, R]) -> Iterator[tuple[T, R]]:
+    task = next(tasks, None)
+    while task is not None:
+        following = next(tasks, None)
+        _announce(work, following)
+        yield task, work(task)
+        task = following if following is not None else next(tasks, None)
+
+
+def _announce(work: Any, following: Any) -> None:
+    if following is not None and hasattr(work, "ahead"):
+        work.ahead(following)
 
 
 def start_ray(workers: int) -> Any:
@@ -74,10 +88,14 @@ def start_ray(workers: int) -> Any:
 
 @dataclass
 class _Seat(Generic[T]):
-    """An actor and the descriptors it holds, oldest first."""
+    """An actor, the descriptors it was sent, and those that it will be sent next; oldest first."""
 
     actor: Any
     leased: deque[tuple[Any, T]] = field(default_factory=deque)
+    held: deque[T] = field(default_factory=deque)
+
+    def load(self) -> int:
+        return len(self.leased) + len(self.held)
 
 
 class _Host:
@@ -86,48 +104,60 @@ class _Host:
     def __init__(self, make: Callable[[], Work[Any, Any]]) -> None:
         self._work = make()
 
-    def call(self, task: Any) -> Any:
+    def call(self, task: Any, following: Any) -> Any:
+        _announce(self._work, following)
         return self._work(task)
 
 
 class _Crew(Generic[T, R]):
     def __init__(self, make: Callable[[], Work[T, R]], workers: int, gpus: float) -> None:
         self._ray = start_ray(workers)
-        self._make = make
         host = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Host)
         self._new_actor: Callable[[], Any] = lambda: host.remote(make)
+        self._seats: list[_Seat[T]] = []
         self._workers = workers
         self._deaths: dict[int, int] = {}
         self._again: deque[T] = deque()
 
     def run(self, tasks: Iterator[T]) -> Iterator[tuple[T, R]]:
-        seats: list[_Seat[T]] = []
         try:
             while True:
-                self._lease(seats, tasks)
-                leased = {ref: seat for seat in seats for ref, _ in seat.leased}
+                self._deal(tasks)
+                leased = {ref: seat for seat in self._seats for ref, _ in seat.leased}
                 if not leased:
                     return
                 for ref in self._ray.wait(list(leased), num_returns=1)[0]:
                     yield from self._collect(leased[ref], ref)
         finally:
-            for seat in seats:
+            for seat in self._seats:
                 with suppress(Exception):
                     self._ray.kill(seat.actor)
 
-    def _lease(self, seats: list[_Seat[T]], tasks: Iterator[T]) -> None:
+    def _deal(self, tasks: Iterator[T]) -> None:
         """Hand out work evenly: every actor gets its first descriptor before any gets a second."""
-        for depth in range(IN_FLIGHT):
+        for depth in range(IN_FLIGHT + 1):
             for index in range(self._workers):
-                if index < len(seats) and len(seats[index].leased) > depth:
+                if index < len(self._seats) and self._seats[index].load() > depth:
                     continue
                 task = self._again.popleft() if self._again else next(tasks, None)
                 if task is None:
-                    return
-                if index >= len(seats):
-                    seats.append(_Seat(self._new_actor()))
-                seat = seats[index]
-                seat.leased.append((seat.actor.call.remote(task), task))
+                    break
+                if index >= len(self._seats):
+                    self._seats.append(_Seat(self._new_actor()))
+                self._seats[index].held.append(task)
+        self._share_the_rest()
+        for seat in self._seats:
+            while seat.held and len(seat.leased) < IN_FLIGHT:
+                task = seat.held.popleft()
+                following = seat.held[0] if seat.held else None
+                seat.leased.append((seat.actor.call.remote(task, following), task))
+
+    def _share_the_rest(self) -> None:
+        """When nothing is left to deal, an idle actor takes what another only holds."""
+        for seat in self._seats:
+            fullest = max(self._seats, key=lambda other: len(other.held))
+            if not seat.load() and fullest.held and fullest.leased:
+                seat.held.append(fullest.held.pop())
 
     def _collect(self, seat: _Seat[T], ref: Any) -> Iterator[tuple[T, R]]:
         task = next(task for leased, task in seat.leased if leased is ref)

@@ -1,147 +1,184 @@
-"""One worker: reads a leased shard, answers its records, commits the answers under the shard's own name."""
+"""One worker: reads leased shards ahead, answers their records with each model, commits under the shards' own names.
+
+With several models a picture is fetched once and made into pixels once for each distinct preprocessing. A model that
+fails leaves the others alone.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs import storage
-from jobs.engine.commit import Receipt, write_shard
-from jobs.engine.selection import ROW, Selection, small_columns
-from jobs.spec import JobFailed
+from jobs.engine import pieces
+from jobs.engine.commit import Receipt, ShardWriter
+from jobs.engine.selection import Selection
+from jobs.engine.shard import Group, OpenShard, truth
 from vision import names
-from vision.accumulator import Array
-from vision.image import CorruptImage
 from vision.model import Model
-from vision.predictor import Asked
+from vision.predictor import Asked, Loader, Predictor
 
-_CHUNK = 8 * 2**20
+
+@dataclass(frozen=True)
+class Target:
+    """One model's answers: what is asked of it, and the folder or URL they go to."""
+
+    output: str
+    model: Model
+    asked: Asked
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A shard to answer: a descriptor of some 300 bytes, all that crosses Ray."""
+    """Work to do: a descriptor of some 300 bytes, all that crosses Ray.
+
+    Attributes:
+        fingerprints: what each target's answers will be marked with; None where they are committed already.
+        group: the only row group to answer, where a shard is shared between workers.
+        seal: of a shared shard, how many row groups to put together into the answers of the whole.
+    """
 
     file: str
     sha256: str
-    fingerprint: str
+    fingerprints: tuple[str | None, ...]
+    group: int | None = None
+    seal: int = 0
 
     def __str__(self) -> str:
-        return self.file
+        return self.file if self.group is None else f"{self.file} (row group {self.group})"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model has no answers."""
+
+    reason: str
+
+
+Outcome = Receipt | Failure | None
+"""What became of a lease for one target; None where nothing was to be done."""
 
 
 @dataclass(frozen=True)
 class Replica:
-    """What a worker is made of; `make` builds it where it will work.
-
-    Attributes:
-        corpus, output: URLs.
-        columns: of the corpus that are wanted, besides pixels.
-    """
+    """What a worker is made of; `make` builds it where it will work."""
 
     corpus: str
-    output: str
-    model: Model
-    asked: Asked
+    targets: tuple[Target, ...]
     selection: Selection
     code: str | None = None
 
-    def make(self) -> _Worker:
+    def make(self) -> Worker:
         if self.code:
             names.trust(self.code)
-        return _Worker(self)
+        # Arrow's own pools would compete with the other replicas for the cores; reading may wait in many threads.
+        pa.set_cpu_count(1)
+        return Worker(self)
 
 
-class _Worker:
+class Worker:
+    """Answers leases, one after the other."""
+
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._predictor = names.room(replica.model.task).predictor(replica.model, replica.asked)
+        self._loader = Loader(tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets)))
+        self._predictors = [self._predictor(target) for target in replica.targets]
+        self._reader = ThreadPoolExecutor(1)
+        self._opened: dict[str, Future[OpenShard]] = {}
 
-    def __call__(self, lease: Lease) -> Receipt:
+    def _predictor(self, target: Target) -> Predictor | Failure:
+        try:
+            found: Predictor = names.room(target.model.task).predictor(target.model, target.asked)
+        except Exception as error:
+            return self._failed(error)
+        return found
+
+    def _failed(self, error: Exception) -> Failure:
+        """A model that fails alone fails the job, as it is; among others it is noted and left out."""
+        if len(self._replica.targets) == 1:
+            raise error
+        return Failure(str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+    def ahead(self, lease: Lease) -> None:
+        """Begin to read a shard that is leased next."""
+        if lease.file not in self._opened and not lease.seal:
+            self._opened[lease.file] = self._reader.submit(self._open, lease)
+
+    def _open(self, lease: Lease) -> OpenShard:
         url = storage.join(self._replica.corpus, lease.file)
-        with open_shard(url, lease.sha256) as stream:
-            shard = pq.ParquetFile(stream)
-            rows = self._replica.selection.rows(small_columns(shard), lease.file)
-            return write_shard(
-                storage.join(self._replica.output, lease.file),
-                lambda n, errors: Receipt(lease.file, lease.fingerprint, lease.sha256, n, errors),
-                self._answers(shard, rows),
-            )
+        return OpenShard(url, lease.sha256, self._replica.selection, lease.file)
 
-    def _answers(self, shard: pq.ParquetFile, rows: pa.Table) -> Iterator[pa.Table]:
-        """The answers of the selected rows, a table for each row group that has any."""
-        numbers = rows[ROW].to_numpy()
-        start, some = 0, False
-        for group in range(shard.num_row_groups):
-            end = start + shard.metadata.row_group(group).num_rows
-            mine = np.flatnonzero((numbers >= start) & (numbers < end))
-            if len(mine):
-                yield self._answer(shard, group, numbers[mine] - start, rows.take(pa.array(mine)))
-                some = True
-            start = end
-        if not some:
-            yield self._answer(shard, None, np.empty(0, np.int64), rows.slice(0, 0))
+    def __call__(self, lease: Lease) -> tuple[Outcome, ...]:
+        if lease.seal:
+            return self._sealed(lease)
+        self.ahead(lease)
+        shard = self._opened[lease.file].result()
+        self._close_others(lease)
+        if lease.group is not None:
+            return self._piece(shard, lease, lease.group)
+        return self._whole(shard, lease)
 
-    def _answer(self, shard: pq.ParquetFile, group: int | None, places: Array, rows: pa.Table) -> pa.Table:
-        images = iter(()) if group is None else _images(shard, group, places)
-        answers = self._predictor.answer(images, _truth(rows))
-        return answers.add_column(0, "id", rows["id"].combine_chunks())
+    def _close_others(self, lease: Lease) -> None:
+        """Close shards that are done with; the one that comes next may be on its way already."""
+        for file in list(self._opened)[:-1]:
+            if file != lease.file and self._opened[file].done():
+                self._opened.pop(file).result().close()
 
+    def _whole(self, shard: OpenShard, lease: Lease) -> tuple[Outcome, ...]:
+        """Answer a shard, a row group at a time, and commit it for each model."""
+        targets, writers = self._replica.targets, dict[int, ShardWriter]()
+        try:
+            for group in shard.groups():
+                for index, answers in self._answers(shard, group, lease):
+                    if index not in writers:
+                        writers[index] = ShardWriter(storage.join(targets[index].output, lease.file))
+                    writers[index].add(answers)
+            return self._settled(lease, lambda index: writers[index].commit(_receipt(lease, index)))
+        finally:
+            for writer in writers.values():
+                writer.discard()
 
-def open_shard(url: str, sha256: str) -> pa.NativeFile:
-    """A shard, opened for reading after its bytes were checked.
+    def _piece(self, shard: OpenShard, lease: Lease, number: int) -> tuple[Outcome, ...]:
+        """Answer one row group of a shard that others share."""
+        group = next(group for group in shard.groups() if group.number == number)
+        counted = dict[int, Receipt]()
+        for index, answers in self._answers(shard, group, lease):
+            pieces.write(self._replica.targets[index].output, lease.file, number, answers)
+            counted[index] = replace(_receipt(lease, index), rows=len(answers))
+        return self._settled(lease, counted.__getitem__)
 
-    Raises:
-        JobFailed: if it is missing or not what the manifest says.
-    """
-    filesystem, path = storage.locate(url)
-    try:
-        # From S3 each byte is fetched once, so the shard is held; a local file is read again from the page cache.
-        stream = pa.BufferReader(storage.read(url)) if storage.is_s3(url) else filesystem.open_input_file(path)
-    except FileNotFoundError:
-        raise JobFailed(f"{url} is missing: the corpus is not whole (see `safelight verify`)") from None
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        raise JobFailed(f"{url} is damaged: its sha256 is not the manifest's (see `safelight verify`)")
-    stream.seek(0)
-    return stream
+    def _answers(self, shard: OpenShard, group: Group, lease: Lease) -> Iterator[tuple[int, pa.Table]]:
+        """(model, its answers) to a row group, for the models that lack them and have not failed."""
+        pixels = self._loader.load(shard.images(group))
+        labels, ids = truth(group.rows), group.rows["id"].combine_chunks()
+        for index, target in enumerate(self._replica.targets):
+            predictor = self._predictors[index]
+            if isinstance(predictor, Failure) or lease.fingerprints[index] is None:
+                continue
+            try:
+                answers = predictor.answer(pixels[target.model.preprocessing], labels)
+            except Exception as error:
+                self._predictors[index] = self._failed(error)
+                continue
+            yield index, answers.add_column(0, "id", ids)
 
+    def _sealed(self, lease: Lease) -> tuple[Outcome, ...]:
+        targets = self._replica.targets
+        return self._settled(lease, lambda i: pieces.seal(targets[i].output, lease.seal, _receipt(lease, i)))
 
-def _images(shard: pq.ParquetFile, group: int, places: Array) -> Iterator[bytes | CorruptImage]:
-    """The bytes of some rows of a row group, or why there are none."""
-    if "image" in shard.schema_arrow.names:
-        column = shard.read_row_group(group, columns=["image"])["image"]
-        for place in places:
-            data = column[int(place)].as_py()
-            yield CorruptImage("no image") if data is None else data
-        return
-    table = shard.read_row_group(group, columns=["uri", "etag"])
-    for place in places:
-        yield referenced(table["uri"][int(place)].as_py(), table["etag"][int(place)].as_py())
-
-
-def referenced(uri: str, etag: str | None) -> bytes | CorruptImage:
-    """The bytes that a record points at, if they are still those it was made with."""
-    try:
-        found = storage.info(uri)
-        if not found.is_file:
-            return CorruptImage(f"gone: {uri}")
-        if etag is not None and storage.mark(found) != etag:
-            return CorruptImage(f"changed since it was ingested: {uri}")
-        return storage.read(uri)
-    except OSError as error:
-        return CorruptImage(f"cannot be read: {uri} ({str(error).splitlines()[0]})")
+    def _settled(self, lease: Lease, commit: Callable[[int], Receipt]) -> tuple[Outcome, ...]:
+        """What became of a lease: committed for each model that lacked it and has not failed."""
+        outcomes: list[Outcome] = []
+        for index, mark in enumerate(lease.fingerprints):
+            predictor = self._predictors[index]
+            failed = predictor if isinstance(predictor, Failure) else None
+            outcomes.append(None if mark is None else failed or commit(index))
+        return tuple(outcomes)
 
 
-def _truth(rows: pa.Table) -> Array:
-    """(N,) int64 labels, -1 where there are none."""
-    if "label" not in rows.column_names or not pa.types.is_integer(rows["label"].type):
-        return np.full(len(rows), -1, np.int64)
-    return np.asarray(rows["label"].fill_null(-1).to_numpy(), np.int64)
+def _receipt(lease: Lease, index: int) -> Receipt:
+    """What is known of a target's answers before they are counted."""
+    return Receipt(lease.file, lease.fingerprints[index] or "", lease.sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 from jobs import storage
 from jobs.engine import commit, pool
 from jobs.engine.commit import Receipt
+from jobs.engine.leases import Leases
 from jobs.engine.plan import Plan
-from jobs.engine.replica import Replica
+from jobs.engine.replica import Failure, Lease, Outcome, Replica, Target
+from jobs.engine.selection import Selection
 from jobs.spec import Context, JobFailed, Progress
 
 SMALL = 512
@@ -29,11 +31,12 @@ WINDOW_S = 60.0
 
 @dataclass
 class Tally:
-    """What is done so far, and how fast the last minute went."""
+    """What is done so far for one model, and how fast the last minute went."""
 
     rows: int
     shards: int
     receipts: dict[str, Receipt]
+    workers: int = 1
     images: int = 0
     errors: int = 0
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque([(time.monotonic(), 0)]))
@@ -43,11 +46,15 @@ class Tally:
             self.images += receipt.rows
             self.errors += receipt.errors
 
-    def add(self, receipt: Receipt) -> Progress:
-        self.receipts[receipt.file] = receipt
-        self.images += receipt.rows
-        self.errors += receipt.errors
-        return Progress(len(self.receipts), self.shards, self.images, self.rows, self.errors, self._rate(receipt.rows))
+    def add(self, receipt: Receipt, lease: Lease) -> Progress:
+        """Count a receipt; of a shard that was shared, the row groups were counted before the whole."""
+        if not lease.seal:
+            self.images += receipt.rows
+        if lease.group is None:
+            self.receipts[receipt.file] = receipt
+            self.errors += receipt.errors
+        rate = self._rate(0 if lease.seal else receipt.rows)
+        return Progress(len(self.receipts), self.shards, self.images, self.rows, self.errors, rate, self.workers)
 
     def _rate(self, images: int) -> float:
         now = time.monotonic()
@@ -56,6 +63,35 @@ class Tally:
             self._recent.popleft()
         # The first entry marks when the window opens; its own images came before.
         return sum(count for _, count in list(self._recent)[1:]) / max(now - self._recent[0][0], 1e-9)
+
+
+@dataclass
+class Course:
+    """One model's way through a job: what is asked, what is missing, what came of it."""
+
+    target: Target
+    identity: Mapping[str, Any]
+    context: Context
+    plan: Plan
+    tally: Tally = field(init=False)
+    failure: str | None = None
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.plan.rows, len(self.plan.missing) + len(self.plan.done), dict(self.plan.done))
+
+    def take(self, outcome: Outcome, lease: Lease) -> None:
+        """Count what a worker brought, or note once why this model has no answers."""
+        if isinstance(outcome, Failure):
+            if self.failure is None:
+                self.context.log(f"{self.target.output}: {outcome.reason}; the other models go on")
+            self.failure = outcome.reason
+        elif outcome is not None:
+            self.context.progress(self.tally.add(outcome, lease))
+
+    def finish(self) -> None:
+        """Say in the output's manifest that it is whole."""
+        if self.failure is None:
+            commit.finish(self.target.output, self.identity, self.target.model.classes, self.tally.receipts)
 
 
 def workers_for(asked: int | None, rows: int) -> int:
@@ -69,31 +105,38 @@ def workers_for(asked: int | None, rows: int) -> int:
 
 
 def carry_out(
-    plan: Plan,
+    courses: Sequence[Course],
     replica: Replica,
-    identity: Mapping[str, Any],
-    context: Context,
     workers: int | None = None,
     gpus: float = 0.0,
     max_errors: float = 1.0,
-) -> Tally:
-    """Answer what a plan lacks and finish the output's manifest.
+) -> None:
+    """Answer what each model lacks, all in one pass, and finish their manifests.
 
     Raises:
         JobFailed: when more than `max_errors` of all rows are broken; what is committed stays.
     """
-    tally = Tally(plan.rows, len(plan.leases) + len(plan.done), dict(plan.done))
-    _hold(tally, max_errors, replica.output)
-    count = min(workers_for(workers, plan.rows_missing), len(plan.leases))
-    for _, receipt in pool.spread(plan.leases, replica.make, count, gpus=gpus):
-        context.progress(tally.add(receipt))
-        _hold(tally, max_errors, replica.output)
-    commit.finish(replica.output, identity, replica.model.classes, tally.receipts)
-    return tally
+    for course in courses:
+        commit.sweep(course.target.output)
+        _hold(course, max_errors)
+    plans = [course.plan for course in courses]
+    count = workers_for(workers, max(plan.rows_missing for plan in plans))
+    todo = Leases(plans, replica.corpus, count, replica.selection == Selection())
+    count = min(count, len(todo))
+    for course in courses:
+        course.tally.workers = max(count, 1)
+    for lease, outcomes in pool.spread(todo, replica.make, count, gpus=gpus):
+        todo.done(lease)
+        for course, outcome in zip(courses, outcomes, strict=True):
+            course.take(outcome, lease)
+            _hold(course, max_errors)
+    for course in courses:
+        course.finish()
 
 
-def _hold(tally: Tally, max_errors: float, output: str) -> None:
+def _hold(course: Course, max_errors: float) -> None:
     """Fail as soon as the errors can no longer stay within their share of all rows."""
+    tally, output = course.tally, course.target.output
     if tally.errors <= max_errors * tally.rows:
         return
     listed = errors_in(output, tally.receipts)

@@ -125,6 +125,26 @@ def test_workers_on_ray_give_the_same_files(
     assert tree("here") == tree("there")
 
 
+def test_a_shard_shared_by_workers_is_the_shard_of_one(
+    make_corpus: CorpusMaker, small_model: str, ray_session: None
+) -> None:
+    rows: list[Row] = [*rows_of(30), ("torn.jpg", b"", 0), *rows_of(10, start=31)]
+    folder = make_corpus(rows, shard_rows=41)  # one shard of eleven row groups
+    fields = {"corpus": folder, "model": small_model, "keep_logits": True, "embedding": "tanh4", "max_errors": 0.1}
+    Predict(**fields, output="here", workers=0).run()
+    Predict(**fields, output="there", workers=2).run()
+    assert tree("here") == tree("there")
+    assert not list(Path("there").rglob(".*")), "no piece, claim or temporary file is left"
+
+
+def test_what_a_killed_job_left_is_swept(make_corpus: CorpusMaker, small_model: str) -> None:
+    Path("out/test").mkdir(parents=True)
+    Path("out/test/.part-00000.parquet.00003").write_bytes(b"answers of a row group")
+    Path("out/test/.part-00000.parquet.abc.tmp").write_bytes(b"half a shard")
+    Predict(corpus=make_corpus(rows_of(10)), model=small_model, output="out", workers=0).run()
+    assert not list(Path("out").rglob(".*"))
+
+
 def test_logits_and_embeddings_are_kept_when_asked(make_corpus: CorpusMaker, small_model: str) -> None:
     folder = make_corpus([*rows_of(5), ("z.jpg", b"", 0)])
     Predict(

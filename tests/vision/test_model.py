@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vision import kernel, model, names, weights
+from vision.image import CorruptImage
 from vision.predictor import Asked, Predictor
 from vision.preprocessing import Preprocessing
 
@@ -186,7 +187,7 @@ def test_all_pictures_broken_still_gives_the_columns(small_model: str) -> None:
     from vision.classification.labels import decode
 
     predictor = Predictor(model.load(small_model), Asked(keep_logits=True, embedding="tanh4"), decode)
-    good = predictor.answer([(np.zeros(0), b"")[1]] * 2, np.array([0, 1]))
-    assert good["error"].null_count == 0
-    assert good["label"].null_count == 2
-    assert {"logits", "embedding", "truth_log_score"} <= set(good.column_names)
+    broken = predictor.answer([CorruptImage("torn"), CorruptImage("burnt")], np.array([0, 1]))
+    assert broken["error"].to_pylist() == ["torn", "burnt"]
+    assert broken["label"].null_count == 2
+    assert {"logits", "embedding", "truth_log_score"} <= set(broken.column_names)

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,30 +15,62 @@ import click
 from jobs.spec import Job, Progress, Report
 
 if TYPE_CHECKING:
+    from cluster.tracking import Outcome
     from vision.accumulator import Estimate
 
 LINE_EVERY_S = 5.0
 
 
 def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
-    """Run a job, tracked, and show its report; returns the exit code."""
-    from cluster import provenance, tracking
-    from cluster.document import document, to_json
+    """Run a job, tracked, and show its report, or its parts' reports; returns the exit code."""
+    from cluster import tracking
 
     if dry_run:
         return rehearse(job)
     show = Show()
     try:
         with stdout_kept_clean():
-            report, run_id = tracking.tracked(job, show.say, show.progress)
+            outcomes = tracking.tracked_parts(job, show.say, show.progress)
     finally:
         show.close()
-    name = provenance.job_name(job)
-    if format == "json":
-        click.echo(to_json(document(name, run_id, report, tables_at(report, run_id))), nl=False)
-    else:
-        print_report(name, report, run_id)
-    return 0
+    if len(outcomes) == 1 and isinstance(outcomes[0].report, Exception):
+        raise outcomes[0].report
+    _print_json(outcomes) if format == "json" else _print_text(outcomes)
+    return max(_failed(outcome) for outcome in outcomes)
+
+
+def _failed(outcome: Outcome) -> int:
+    """Say why a part of a job has no report; returns the exit code."""
+    if not isinstance(outcome.report, Exception):
+        return 0
+    click.echo(f"safelight: {_title(outcome)}: {' '.join(str(outcome.report).splitlines())}", err=True)
+    return 1
+
+
+def _title(outcome: Outcome) -> str:
+    """What tells a part from the others: its model."""
+    return ",".join(getattr(outcome.job, "model", ()))
+
+
+def _print_json(outcomes: Sequence[Outcome]) -> None:
+    """One document: the report, or `runs` with one for each part that has one."""
+    from cluster import provenance
+    from cluster.document import document, to_json
+
+    found = [
+        document(provenance.job_name(one.job), one.run_id, one.report, tables_at(one.report, one.run_id))
+        for one in outcomes
+        if isinstance(one.report, Report)
+    ]
+    click.echo(to_json(found[0] if len(outcomes) == 1 else {"runs": found}), nl=False)
+
+
+def _print_text(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome.report, Report):
+            if len(outcomes) > 1:
+                click.secho(f"\n{_title(outcome)}", bold=True)
+            print_report(outcome.report, outcome.run_id)
 
 
 @contextlib.contextmanager
@@ -120,7 +152,8 @@ def _pace(progress: Progress) -> str:
     left_s = (progress.of_images - progress.images) / progress.images_per_s if progress.images_per_s else math.inf
     left = "" if not math.isfinite(left_s) else f", {_duration(left_s)} left"
     broken = f", {progress.errors} broken" if progress.errors else ""
-    return f"shard {progress.shards}/{progress.of_shards}, {progress.images_per_s:,.1f} images/s{left}{broken}"
+    each = f" ({progress.images_per_s / progress.workers:,.1f} a worker)" if progress.workers > 1 else ""
+    return f"shard {progress.shards}/{progress.of_shards}, {progress.images_per_s:,.1f} images/s{each}{left}{broken}"
 
 
 def _duration(seconds: float) -> str:
@@ -129,7 +162,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def print_report(name: str, report: Report, run_id: str | None) -> None:
+def print_report(report: Report, run_id: str | None) -> None:
     """The headline of a report: metrics with intervals, groups, where everything lies."""
     from rich.console import Console
     from rich.table import Table

@@ -8,19 +8,21 @@ and `safelight results push` sends what it missed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cluster import provenance, reach, records
+from cluster import forgetting, provenance, reach, records
 from cluster.follower import Follower
 from cluster.journal import Journal, now_ms
 from cluster.masking import masked
 from cluster.registry import fetch, is_reference, split_name
 from cluster.sender import as_points, one_line
 from cluster.settings import Settings, settings
-from jobs.spec import Job, JobFailed, Progress, Report
+from jobs.spec import Job, JobFailed, Progress, Report, Touched
 
 if TYPE_CHECKING:
+    from jobs.forgetting.ids import Ids
     from vision.model import Model
 
 PROGRESS_S = 15.0
@@ -30,8 +32,17 @@ Say = Callable[[str], None]
 Show = Callable[[Progress], None]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run: its report, or why there is none."""
+
+    job: Job
+    run_id: str | None
+    report: Report | Exception
+
+
 def tracked(job: Job, say: Say, show: Show, where: Settings | None = None) -> tuple[Report, str | None]:
-    """Run a job and record it.
+    """Run a job that is one run, and record it.
 
     Args:
         say: takes a line for whoever watches.
@@ -45,11 +56,58 @@ def tracked(job: Job, say: Say, show: Show, where: Settings | None = None) -> tu
         JobFailed: also if MLflow cannot be reached at the start.
         KeyboardInterrupt: passed on, once the run is marked as killed.
     """
-    where = where or settings()
+    (outcome,) = tracked_parts(job, say, show, where)
+    if isinstance(outcome.report, Exception):
+        raise outcome.report
+    return outcome.report, outcome.run_id
+
+
+def tracked_parts(job: Job, say: Say, show: Show, where: Settings | None = None) -> list[Outcome]:
+    """Run a job and record a run for each of its parts; a part that fails leaves its error in its place.
+
+    Raises:
+        JobFailed: if nothing could be done, or MLflow cannot be reached at the start.
+        KeyboardInterrupt: passed on, once the runs are marked as killed.
+    """
+    where, parts = where or settings(), job.parts()
     if not job.tracked:
-        return job.run(Watched(where, say, show)), None
+        watched = Watched(where, say, show)
+        found = type(job).run_all(parts, [watched] * len(parts))
+        return [Outcome(part, None, report) for part, report in zip(parts, found, strict=True)]
     reach.check(where)
-    return _Round(job, where, say, show).go()
+    return _go([_Round(part, where, say, show if index == 0 else _unseen) for index, part in enumerate(parts)])
+
+
+def _unseen(_progress: Progress) -> None:
+    """Parts go through the same records at the same time: one of them shows how far."""
+
+
+def _go(rounds: Sequence[_Round]) -> list[Outcome]:
+    try:
+        for one in rounds:
+            one.begin()
+        reports = _work(rounds)
+    except BaseException as error:
+        for one in rounds:
+            one.stop(error)
+        raise
+    return [one.end(report) for one, report in zip(rounds, reports, strict=True)]
+
+
+def _work(rounds: Sequence[_Round]) -> list[Report | Exception]:
+    """The job itself; an interruption because a run could not be opened is told as that."""
+    try:
+        for one in rounds:
+            one.follower.work_begins()
+        jobs = [one.job for one in rounds]
+        reports = type(jobs[0]).run_all(jobs, [one.context for one in rounds])
+        for one in rounds:
+            one.follower.work_ends()
+    except KeyboardInterrupt:
+        for one in rounds:
+            one.follower.raise_refusal()
+        raise
+    return reports
 
 
 class Watched:
@@ -68,6 +126,12 @@ class Watched:
 
     def register(self, folder: str, name: str) -> str:
         raise JobFailed(f"cannot register {name}: this job has no MLflow run")
+
+    def derived(self, corpus: str) -> Sequence[str]:
+        return forgetting.outputs(corpus, self.where)
+
+    def forget(self, corpus: str, outputs: Sequence[str], ids: Ids) -> Sequence[Touched]:
+        return forgetting.forget(corpus, outputs, ids, self.where)
 
     def log(self, message: str) -> None:
         self.say(masked(message))
@@ -133,31 +197,26 @@ class _Round:
         self.follower = Follower(self.journal, where)
         self.context = Tracked(where, say, show, self.journal, self.follower)
 
-    def go(self) -> tuple[Report, str]:
+    def begin(self) -> None:
+        """Write down what is to be done, and open the run beside the work."""
         records.begin(self.journal, self.job)
         self.follower.start()
+        self.follower.notify()
+
+    def end(self, report: Report | Exception) -> Outcome:
+        """Record what came of it."""
+        if isinstance(report, Exception):
+            self.stop(report)
+            return Outcome(self.job, self.journal.run_id, report)
         try:
-            self.follower.notify()
-            report = self._work()
             self.follower.opened()
             records.report(self.journal, self.job, self.name, report)
         except BaseException as error:
-            self._stop(error)
+            self.stop(error)
             raise
-        return report, self._end("FINISHED")
+        return Outcome(self.job, self._end("FINISHED"), report)
 
-    def _work(self) -> Report:
-        """The job itself; an interruption because the run could not be opened is told as that."""
-        try:
-            self.follower.work_begins()
-            report = self.job.run(self.context)
-            self.follower.work_ends()
-        except KeyboardInterrupt:
-            self.follower.raise_refusal()
-            raise
-        return report
-
-    def _stop(self, error: BaseException) -> None:
+    def stop(self, error: BaseException) -> None:
         """Mark the run as failed or killed; one that was never opened leaves nothing behind."""
         self.follower.work_ends()
         killed = isinstance(error, (KeyboardInterrupt, SystemExit))

@@ -6,17 +6,15 @@ A driver says what it wants of which records and never how: shards, workers, ret
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import Field
-
 from jobs import records, storage
 from jobs.answers import Answers
+from jobs.asking import Predicting, title
 from jobs.engine import commit, run
 from jobs.engine.plan import ANSWER_VERSION, Plan, plan
 from jobs.engine.replica import Replica, Target
@@ -24,27 +22,12 @@ from jobs.engine.selection import resolve
 from jobs.probing import cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
-from jobs.spec import Context, JobFailed, SpecError
+from jobs.spec import Context, SpecError
 from vision import kernel, names
 from vision.accumulator import Accumulator
 from vision.corpus import Corpus
 from vision.model import Model
 from vision.predictor import Asked
-
-
-class Predicts(Reads):
-    """The fields of every job that answers records with a model."""
-
-    output: str | None = Field(None, description="folder or URL of the predictions")
-    workers: int | None = Field(
-        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
-    )
-    batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 8 on a CPU, 256 on a GPU")
-    gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
-    max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
-    keep_logits: bool = Field(False, description="keep every logit, as the column `logits`")
-    embedding: str | None = Field(None, description="layer whose output is kept as the column `embedding`")
-    code: str | None = Field(None, description="folder of Python modules that names may point into")
 
 
 def read(job: Reads) -> Reading:
@@ -60,32 +43,16 @@ def read(job: Reads) -> Reading:
     return Reading(url, corpus, split, job, resolve(job, url, corpus, split))
 
 
-def apply(reading: Reading, model: Model, job: Predicts, context: Context) -> tuple[Answers, run.Tally]:
-    """Answer records with a model, into `job.output` or beside the corpus; a rerun does only what is missing.
-
-    Raises:
-        SpecError: if the output holds something else.
-        JobFailed: if too many images are broken, or the work cannot be done.
-    """
-    return apply_all(reading, [(model, job, context)])[0].result()
-
-
 @dataclass(frozen=True)
 class Applied:
     """What came of one model: its answers and tally, or why there are none."""
 
-    answers: Answers | None
+    answers: Answers
     tally: run.Tally
     failure: str | None
 
-    def result(self) -> tuple[Answers, run.Tally]:
-        """Raises JobFailed where there are no answers."""
-        if self.answers is None:
-            raise JobFailed(self.failure or "no answers")
-        return self.answers, self.tally
 
-
-def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicts, Context]]) -> list[Applied]:
+def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context]]) -> list[Applied]:
     """Answer records with several models in one pass: each picture is fetched once. The first job says with what.
 
     Raises:
@@ -115,11 +82,12 @@ def _course(reading: Reading, target: Target, identity: dict[str, Any], context:
 
 
 def _applied(reading: Reading, course: run.Course) -> Applied:
-    answers = None if course.failure else Answers.of(course.target.output, reading)
+    output = course.target.output
+    answers = Answers(output, reading.corpus) if course.failure else Answers.of(output, reading)
     return Applied(answers, course.tally, course.failure)
 
 
-def estimate(reading: Reading, model: Model, job: Predicts) -> Mapping[str, str]:
+def estimate(reading: Reading, model: Model, job: Predicting) -> Mapping[str, str]:
     """What `apply` would cost, from a short probe."""
     target, identity = _prepared(reading, model, job)
     workers = job.workers if job.workers is not None else os.cpu_count()
@@ -128,7 +96,7 @@ def estimate(reading: Reading, model: Model, job: Predicts) -> Mapping[str, str]
     return {"output": target.output, **cost(reading, todo, replica, max(workers or 1, 1))}
 
 
-def _prepared(reading: Reading, model: Model, job: Predicts) -> tuple[Target, dict[str, Any]]:
+def _prepared(reading: Reading, model: Model, job: Predicting) -> tuple[Target, dict[str, Any]]:
     """Where the answers go, and what decides them."""
     asked = _asked(job)
     _check_classes(reading.corpus, model)
@@ -148,12 +116,12 @@ def fold(answers: Answers, zero: Accumulator) -> Any:
     return state
 
 
-def _asked(job: Predicts) -> Asked:
+def _asked(job: Predicting) -> Asked:
     device = "cuda" if job.gpus_per_worker else "cpu"
     return Asked(job.batch_size or kernel.batch_size(device), device, job.keep_logits, job.embedding)
 
 
-def _identity(reading: Reading, model: Model, asked: Asked, job: Predicts) -> dict[str, Any]:
+def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> dict[str, Any]:
     """What decides the answers, in words that a refusal can name."""
     extra: dict[str, Any] = {"keep_logits": True} if asked.keep_logits else {}
     if asked.embedding:
@@ -185,5 +153,5 @@ def _check_classes(corpus: Corpus, model: Model) -> None:
 def _beside(reading: Reading, model: Model, identity: dict[str, Any]) -> str:
     """`<corpus>.predictions/<model>-<fingerprint>`: a place of its own for whatever decides the answers."""
     lasting = {name: value for name, value in identity.items() if name != "corpus_version"}
-    title = re.sub(r"[^\w.-]+", "-", model.folder.name if model.folder else model.net)
-    return f"{reading.url}.predictions/{title}-{commit.digest(lasting)[:12]}"
+    name = title(model.folder.name if model.folder else model.net)
+    return f"{reading.url}.predictions/{name}-{commit.digest(lasting)[:12]}"

@@ -10,7 +10,7 @@ import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import pydantic
 import yaml
@@ -173,7 +173,17 @@ class Job(pydantic.BaseModel):
         return value
 
     def run(self, context: Context | None = None) -> Report:
+        """Do the work; `context` is `Plain` without one."""
         raise NotImplementedError(f"{type(self).__name__} does not run")
+
+    def parts(self) -> tuple[Self, ...]:
+        """The runs that this job is: itself, or one for each model where it takes several in one pass."""
+        return (self,)
+
+    @classmethod
+    def run_all(cls, parts: Sequence[Self], contexts: Sequence[Context]) -> list[Report | Exception]:
+        """Run the parts of one job, each in its own context; a part that fails leaves its error in its place."""
+        return [part.run(context) for part, context in zip(parts, contexts, strict=True)]
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         """What the job would cost, for `--dry-run`: facts by name. None by default."""

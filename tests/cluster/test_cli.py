@@ -49,7 +49,7 @@ def test_help_names_every_field_of_every_job() -> None:
         (["run", "evaluate", "--corpsu", "x"], "No such option '--corpsu'. Did you mean '--corpus'"),
         (["run", "evalaute"], "there is no job 'evalaute'; did you mean evaluate?"),
         (["runn"], "no command 'runn'; did you mean run?"),
-        (["run", "predict", "--corpus", "x"], "predict needs output and model"),
+        (["run", "predict", "--corpus", "x"], "predict needs model and output"),
         (["run", "predict", "--workers", "many"], "Invalid value for '--workers'"),
         (["run", "evaluate", "spec.yaml"], "evaluate has no field 'modle'; did you mean model?"),
         (["run", "evaluate", "gone.yaml"], "gone.yaml: No such file or directory"),

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.predict import Predict
-from jobs.spec import JobFailed, SpecError
-from tests.making import CorpusMaker, Row, rows_of, tree
+from jobs.spec import JobFailed, Plain, SpecError
+from tests.making import CorpusMaker, Row, rows_of, train_small, tree
 
 
 def answers(output: str | Path) -> list[dict[str, object]]:
@@ -220,3 +220,37 @@ def test_a_sample_stays_when_the_corpus_grows(make_corpus: CorpusMaker, small_mo
         found.append({row["id"] for row in answers(f"out{count}")})
     old = {id_ for id_ in found[1] if int(str(id_)[:5]) < 60}
     assert old <= found[0]
+
+
+def test_several_models_in_one_pass_answer_as_they_do_alone(
+    make_corpus: CorpusMaker, small_model: str, tmp_path: Path
+) -> None:
+    folder, other = make_corpus([*rows_of(20), ("torn.jpg", b"", 0)], shard_rows=8), train_small(tmp_path / "other", 2)
+    shared = {"corpus": folder, "workers": 0, "max_errors": 0.5}
+    job = Predict(model=(small_model, other), output="together", **shared)
+    parts = job.parts()
+    assert [Path(part.output).name for part in parts] == ["small", "other"]
+    reports = Predict.run_all(parts, [Plain(), Plain()])
+    assert [report.errors for report in reports] == [1, 1]
+    for model, name in ((small_model, "small"), (other, "other")):
+        Predict(model=model, output=f"alone/{name}", **shared).run()
+    assert tree("together") == tree("alone")
+    with pytest.raises(SpecError, match="several models give several reports"):
+        job.run()
+
+
+def test_one_failing_model_does_not_stop_the_rest(make_corpus: CorpusMaker, small_model: str, tmp_path: Path) -> None:
+    folder = make_corpus(rows_of(20), shard_rows=8)
+    torn = train_small(tmp_path / "torn", 1)
+    Path(torn, "weights.safetensors").write_bytes(b"torn")
+    job = Predict(corpus=folder, model=(torn, small_model, "nowhere/at-all"), output="out", workers=0)
+    reports = Predict.run_all(job.parts(), [Plain()] * 3)
+    assert [type(report).__name__ for report in reports] == ["JobFailed", "Report", "ValueError"]
+    assert "not a weights file" in str(reports[0])
+    assert len(answers("out/small")) == 20
+    assert json.loads(Path("out/torn/predictions.json").read_text())["complete"] is False
+
+
+def test_models_need_names_of_their_own(make_corpus: CorpusMaker) -> None:
+    with pytest.raises(SpecError, match="two of a/m, b/m have one name"):
+        Predict(corpus="c", model=("a/m", "b/m"), output="out").parts()

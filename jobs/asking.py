@@ -1,0 +1,45 @@
+"""The fields of every job that answers records with models, and how such a job falls into one run for each model."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from pydantic import Field
+
+from jobs import storage
+from jobs.records import Reads
+from jobs.spec import SpecError
+
+
+class Predicting(Reads):
+    """Fields of `predict`, which every job has that takes a model."""
+
+    model: tuple[str, ...] = Field((), description="models:/NAME@ALIAS, a folder or nets.FILE:NAME; several: one pass")
+    output: str | None = Field(None, description="folder or URL of the predictions; with several models, the parent")
+    workers: int | None = Field(
+        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
+    )
+    batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 8 on a CPU, 256 on a GPU")
+    gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
+    max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
+    keep_logits: bool = Field(False, description="keep every logit, as the column `logits`")
+    embedding: str | None = Field(None, description="layer whose output is kept as the column `embedding`")
+    code: str | None = Field(None, description="folder of Python modules that names may point into")
+
+    def parts(self) -> tuple[Self, ...]:
+        """One job for each model, with an output of its own below the common one."""
+        if len(self.model) < 2:
+            return (self,)
+        titles = [title(reference) for reference in self.model]
+        if len(set(titles)) < len(titles):
+            raise SpecError(f"model: two of {', '.join(self.model)} have one name; each needs its own")
+        return tuple(
+            self.model_copy(update={"model": (reference,), "output": self.output and storage.join(self.output, name)})
+            for reference, name in zip(self.model, titles, strict=True)
+        )
+
+
+def title(reference: str) -> str:
+    """A model's reference as a short file name: the last part of its path, or the whole of a dotted name."""
+    return re.sub(r"[^\w.-]+", "-", reference.rstrip("/").rsplit("/", 1)[-1])

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,21 @@ class Journal:
             offset += len(line) + 1
             found.append((json.loads(line), offset))
         return found
+
+    def events(self) -> tuple[list[Event], int]:
+        """All events, and how many of them were sent."""
+        path = self.folder / "events.jsonl"
+        data = path.read_bytes() if path.exists() else b""
+        found = [json.loads(line) for line in data.split(b"\n")[:-1]]
+        return found, data[: self._sent()].count(b"\n")
+
+    def rewrite(self, events: Sequence[Event], sent: int) -> None:
+        """Put other events in place of all, the first `sent` of which were sent. No job may be writing."""
+        lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
+        # Nothing counts as sent until both are written: to send again does no harm.
+        self.acknowledge(0)
+        _write(self.folder / "events.jsonl", "".join(lines))
+        self.acknowledge(len("".join(lines[:sent]).encode()))
 
     def acknowledge(self, offset: int) -> None:
         """The server has everything before `offset`."""

@@ -83,7 +83,7 @@ class Ingest(Job):
         known = Known.of(url, before) if before else Known.nothing(url)
         intake = Intake(
             source, lambda: layout.scan(self._source(), self._options()), agreed, known, self.split,
-            self.keep == "reference",
+            self.keep == "reference", before.forgotten if before else None,
         )  # fmt: skip
         numbers = next_numbers([shard.file for shard in before.shards] if before else [])
         cutter = Cutter(self.shard_rows, self.shard_mb * MIB, numbers, salt(writer))
@@ -93,6 +93,7 @@ class Ingest(Job):
         after = manifest.commit(self.name, self.licence, source, agreed, listing, receipts)
         found = sum(receipt.found for receipt in receipts)
         notes = [f"{intake.there:,} records were there already"] if intake.there else []
+        notes += [f"{intake.kept_out:,} records were forgotten before and stay out"] if intake.kept_out else []
         notes += [f"{found:,} finished shards of an earlier attempt were kept"] if found else []
         added = sum(receipt.rows for receipt in receipts)
         what = f"{added:,} records added in {len(receipts):,} shards: version {after.version}"

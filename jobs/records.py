@@ -6,6 +6,7 @@ columns that came later (`join`). All of it is part of a result's key.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from pydantic import Field
@@ -13,6 +14,8 @@ from pydantic import Field
 from jobs import storage
 from jobs.spec import Job, SpecError
 from vision.corpus import Corpus
+
+_log = logging.getLogger(__name__)
 
 CORPUS = "folder or URL of a corpus; NAME@7 for a past version"
 
@@ -36,7 +39,7 @@ class Reads(Job):
 
 
 def open_corpus(url: str) -> tuple[str, Corpus]:
-    """A corpus as (URL without version, manifest at that version).
+    """A corpus as (URL without version, manifest at that version). A past one that lost records since is warned of.
 
     Raises:
         SpecError: if there is none there, or no such version.
@@ -53,7 +56,13 @@ def open_corpus(url: str) -> tuple[str, Corpus]:
         return place, corpus
     if not 1 <= int(version) <= corpus.version:
         raise SpecError(f"{place} has versions 1 to {corpus.version}, not {version}")
-    return place, corpus.at(int(version))
+    past = corpus.at(int(version))
+    if past.gaps:
+        _log.warning(
+            "%s@%s: %d of its shards held records that were forgotten since; they are withdrawn, and the rest is read",
+            place, version, past.gaps,
+        )  # fmt: skip
+    return place, past
 
 
 def key(subset: Reads) -> dict[str, Any]:

@@ -33,10 +33,12 @@ def problems(corpus_url: str, say: Callable[[str], None]) -> Iterator[str]:
                 yield f"{shard.file}: {problem}"
             if number % 100 == 0:
                 say(f"{number:,} of {len(shards):,} shards checked")
-    listed = {shard.file for shard in corpus.shards}
+    listed = {shard.file: shard for shard in corpus.shards}
     for file in storage.files(url, ".parquet"):
         if file not in listed:
             yield f"{file}: not in corpus.json"
+        elif listed[file].forgotten:
+            yield f"{file}: holds records that were to be forgotten: run the same forget again"
 
 
 def _problem(url: str, shard: Shard) -> str | None:

@@ -16,6 +16,7 @@ from jobs.intake.ids import Known, Seen, hashes, states
 from jobs.spec import JobFailed, SpecError
 from vision.corpora.files import some
 from vision.layout import Listing
+from vision.tombstones import Tombstones
 
 SUSPECTS = 10_000
 """Ids that may be doubled before the listing is compared word by word."""
@@ -29,6 +30,7 @@ class Intake:
         source: its URL.
         scan: lists it, again if need be.
         split: the only split that is taken, and the one of records without any; None: all, and `all`.
+        forgotten: records that are not to come back; `kept_out` counts them.
     """
 
     source: str
@@ -37,8 +39,10 @@ class Intake:
     known: Known
     split: str | None
     reference: bool
+    forgotten: Tombstones | None = None
     listed: int = 0
     there: int = 0
+    kept_out: int = 0
     labels: Counter[tuple[str, int | None]] = field(default_factory=Counter)
     splits: set[str] = field(default_factory=set)
     _seen: Seen = field(default_factory=Seen)
@@ -90,6 +94,10 @@ class Intake:
             self._settle()
         self.there += int(here.sum())
         wanted = ~here & ~np.isin(np.array(ids, object), [*changed, *elsewhere]) if changed or elsewhere else ~here
+        if self.forgotten is not None:
+            barred = np.array(self.forgotten.holds(ids), bool)
+            self.kept_out += int(barred.sum())
+            wanted &= ~barred
         return entries.append_column(STATE, pa.array(state)).filter(pa.array(wanted))
 
     def _count(self, entries: pa.Table) -> None:

@@ -80,10 +80,10 @@ class Manifest:
         )
         storage.replace(storage.join(self.url, NAME), after.to_json().encode(), self.token)
         if added:
-            self._sweep(after)
+            self.sweep(after)
         return after
 
-    def _sweep(self, corpus: Corpus) -> None:
+    def sweep(self, corpus: Corpus) -> None:
         """Remove shards of an attempt with other cuts, which no version lists; other people's files stay."""
         listed = {shard.file for shard in corpus.shards}
         for file in storage.files(self.url, ".parquet"):

@@ -98,8 +98,8 @@ class Writer:
     def _write(self, url: str, plan: Plan) -> Receipt:
         entries = plan.entries
         with storage.upload(url) as stream:
-            sink = _Hashing(stream)
-            with _parquet(sink, self.schema) as writer:
+            sink = Hashing(stream)
+            with parquet_writer(sink, self.schema) as writer:
                 for rows in self._groups(entries):
                     writer.write_table(rows, row_group_size=max(rows.num_rows, 1))
                 footer = {PLAN: plan.fingerprint, STATES: to_footer(entries[STATE].to_numpy()), SOURCE: self.source}
@@ -185,7 +185,8 @@ def footer_of(url: str) -> dict[bytes, bytes] | None:
         return None
 
 
-def _parquet(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+def parquet_writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of shards: images as they are, the rest compressed."""
     leaves = _leaves(schema)
     return pq.ParquetWriter(
         sink,
@@ -205,7 +206,7 @@ def _leaves(schema: pa.Schema) -> list[str]:
     return [columns.column(i).path for i in range(len(columns.names))]
 
 
-class _Hashing(io.RawIOBase):
+class Hashing(io.RawIOBase):
     """A stream that counts and digests what goes through it, and leaves closing to its owner."""
 
     def __init__(self, inner: IO[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""Records withdrawn from everything that was made of them."""

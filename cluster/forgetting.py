@@ -8,6 +8,7 @@ interface cannot change a parameter: in a database file it is changed directly, 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -150,14 +151,16 @@ def _change(path: Path, name: str, ids: Ids) -> int:
 
 
 def _journal(journal: Journal, corpus: str, places: Sequence[str], ids: Ids, where: Settings) -> Iterator[Touched]:
-    """Records on their way. Those of a job that runs are its own; it has read what it says before this began."""
-    if journal.is_running():
-        return
+    """Records on their way. Those of another job that still runs are its own: they are named and left."""
     events, sent = journal.events()
     said: dict[str, dict[str, Any]] = {"params": {}, "tags": {}}
     for event in events:
         said.get(event["kind"], {}).update(event.get("values", {}))
     if not _about(said["params"], said["tags"], corpus, places, where):
+        return
+    if journal.is_running():
+        if journal.head["pid"] != os.getpid():
+            yield Touched(str(journal.folder), "records of a job that still runs: when it is done, forget again", 0)
         return
     new = [without(event, ids) for event in events]
     if new != events:

@@ -74,7 +74,7 @@ class Forget(Job):
             for place in places:
                 touched += answers.purge(place, answers.History(url, done.corpus), ids)
             touched += context.forget(url, places, ids)
-        if not touched and len(done.unknown) == len(ids.lines):
+        if not any(one.rows for one in touched) and len(done.unknown) == len(ids.lines):
             raise JobFailed(f"none of the {len(ids.lines):,} ids in {self.ids} is or was in {url}: nothing was changed")
         return self._report(url, ids, done, touched)
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 _TRUSTED = {"vision", "torchvision.models"}
+_NO_ROOMS = ("nets", "corpora", "kernels")
 
 
 class UnknownName(ValueError):
@@ -99,8 +100,8 @@ def room(task: str) -> Any:
         UnknownName: if there is none.
     """
     rooms = [m.name for m in pkgutil.iter_modules(importlib.import_module("vision").__path__) if m.ispkg]
-    if task not in rooms or task in ("nets", "corpora"):
-        known = [r for r in rooms if r not in ("nets", "corpora")]
+    if task not in rooms or task in _NO_ROOMS:
+        known = [r for r in rooms if r not in _NO_ROOMS]
         raise UnknownName(f"there is no task {task!r}{_nearest(task, known)} (there are: {', '.join(known)})")
     return importlib.import_module(f"vision.{task}")
 

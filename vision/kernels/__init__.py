@@ -1,0 +1,1 @@
+"""What runs a net: OpenVINO from an artifact, torch, ONNX Runtime. `vision.kernel` is the door to them."""

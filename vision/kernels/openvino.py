@@ -1,0 +1,71 @@
+"""Nets in OpenVINO, from an artifact on disk: one thread, no torch, ready in a tenth of a second.
+
+OpenVINO's Python package reports its use over the network as soon as it is imported. `library()` shuts the module
+that does so out of the process, for which OpenVINO has a silent stand-in; everything here imports it that way.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vision.accumulator import Array
+from vision.kernels.probe import CLOSE, gaps
+from vision.kernels.shapes import padded
+
+NET, SINGLE = "net.xml", "single.xml"
+"""The graphs of an artifact: for the static batch, and for one picture."""
+
+
+def library() -> Any:
+    """The module `openvino`, which sends nothing anywhere."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+class OpenVino:
+    """A net as OpenVINO compiled it.
+
+    Args:
+        folder: an artifact, see `vision.kernels.artifact`.
+        precision: "fp32"; "bf16-only", where each layer's numbers are rounded to 8 bits of mantissa; or "bf16", the
+            same but that a picture whose best two classes lie within `CLOSE` logits is answered again in fp32.
+
+    Raises:
+        ValueError: if the CPU has no bfloat16 and it was asked for.
+    """
+
+    def __init__(self, folder: Path, batch: int, precision: str) -> None:
+        core, self._batch = library().Core(), batch
+        if precision != "fp32" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ValueError("this CPU has no bfloat16: use precision fp32")
+        self._first = _request(core, folder / NET, "f32" if precision == "fp32" else "bf16")
+        self._again = _request(core, folder / SINGLE, "f32") if precision == "bf16" else None
+
+    def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
+        logits = _run(self._first, padded(pixels, self._batch))[: len(pixels)]
+        if self._again is not None:
+            # Each picture's own logits decide, so its neighbours still do not matter.
+            for index in np.flatnonzero(gaps(logits) < CLOSE):
+                logits[index] = _run(self._again, pixels[index : index + 1])[0]
+        return logits, None
+
+
+def _request(core: Any, path: Path, precision: str) -> Any:
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    return core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
+
+
+def _run(request: Any, pixels: Array) -> Array:
+    """(B, K) float32, a copy: the request's own memory is written over by the next batch."""
+    return np.array(request.infer([np.ascontiguousarray(pixels)])[0], np.float32)

@@ -88,6 +88,7 @@ class Worker:
         self._predictors = [self._predictor(target) for target in replica.targets]
         self._reader = ThreadPoolExecutor(1)
         self._opened: dict[str, Future[OpenShard]] = {}
+        self._next = ""
 
     def _predictor(self, target: Target) -> Predictor | Failure:
         try:
@@ -103,9 +104,15 @@ class Worker:
         return Failure(str(error).splitlines()[0] if str(error) else type(error).__name__)
 
     def ahead(self, lease: Lease) -> None:
-        """Begin to read a shard that is leased next."""
-        if lease.file not in self._opened and not lease.seal:
+        """Begin to read the shard that is leased next."""
+        if not lease.seal:
+            self._next = lease.file
+            self._opening(lease)
+
+    def _opening(self, lease: Lease) -> Future[OpenShard]:
+        if lease.file not in self._opened:
             self._opened[lease.file] = self._reader.submit(self._open, lease)
+        return self._opened[lease.file]
 
     def _open(self, lease: Lease) -> OpenShard:
         url = storage.join(self._replica.corpus, lease.file)
@@ -114,18 +121,12 @@ class Worker:
     def __call__(self, lease: Lease) -> tuple[Outcome, ...]:
         if lease.seal:
             return self._sealed(lease)
-        self.ahead(lease)
-        shard = self._opened[lease.file].result()
-        self._close_others(lease)
+        shard = self._opening(lease).result()
+        # Let go of shards that are done with.
+        self._opened = {file: one for file, one in self._opened.items() if file in (lease.file, self._next)}
         if lease.group is not None:
             return self._piece(shard, lease, lease.group)
         return self._whole(shard, lease)
-
-    def _close_others(self, lease: Lease) -> None:
-        """Close shards that are done with; the one that comes next may be on its way already."""
-        for file in list(self._opened)[:-1]:
-            if file != lease.file and self._opened[file].done():
-                self._opened.pop(file).result().close()
 
     def _whole(self, shard: OpenShard, lease: Lease) -> tuple[Outcome, ...]:
         """Answer a shard, a row group at a time, and commit it for each model."""

@@ -16,8 +16,6 @@ from jobs.spec import JobFailed
 from vision.accumulator import Array
 from vision.image import CorruptImage
 
-_CHUNK = 8 * 2**20
-
 
 @dataclass(frozen=True)
 class Group:
@@ -36,12 +34,8 @@ class OpenShard:
     """
 
     def __init__(self, url: str, sha256: str, selection: Selection, file: str) -> None:
-        self._stream = _checked(url, sha256)
-        self._parquet = pq.ParquetFile(self._stream)
+        self._parquet = pq.ParquetFile(pa.BufferReader(_checked(url, sha256)))
         self._rows = selection.rows(small_columns(self._parquet), file)
-
-    def close(self) -> None:
-        self._stream.close()
 
     def groups(self) -> list[Group]:
         """The row groups that hold a chosen row, in order; one without rows where there are none."""
@@ -69,20 +63,15 @@ class OpenShard:
             yield referenced(table["uri"][int(place)].as_py(), table["etag"][int(place)].as_py())
 
 
-def _checked(url: str, sha256: str) -> pa.NativeFile:
-    filesystem, path = storage.locate(url)
+def _checked(url: str, sha256: str) -> bytes:
+    """All of a shard: each byte is fetched once, for its digest and for its records (128 MiB by default)."""
     try:
-        # From S3 each byte is fetched once, so the shard is held; a local file is read again from the page cache.
-        stream = pa.BufferReader(storage.read(url)) if storage.is_s3(url) else filesystem.open_input_file(path)
+        data = storage.read(url)
     except FileNotFoundError:
         raise JobFailed(f"{url} is missing: the corpus is not whole (see `safelight verify`)") from None
-    digest = hashlib.sha256()
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise JobFailed(f"{url} is damaged: its sha256 is not the manifest's (see `safelight verify`)")
-    stream.seek(0)
-    return stream
+    return data
 
 
 def referenced(uri: str, etag: str | None) -> bytes | CorruptImage:

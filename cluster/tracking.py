@@ -154,6 +154,11 @@ class Tracked(Watched):
             self.follower.opened()
         return super().model(reference)
 
+    def derived(self, corpus: str) -> Sequence[str]:
+        # As for a model: one thread imports MLflow, the other waits.
+        self.follower.opened()
+        return super().derived(corpus)
+
     def metric(self, name: str, value: float, step: int = 0) -> None:
         self.journal.append({"kind": "metrics", "values": as_points({name: float(value)}, step, now_ms())})
         self.follower.notify()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from jobs.evaluate import Evaluate
 from jobs.forget import Forget
 from jobs.forgetting import shards
 from jobs.ingest import Ingest
+from jobs.intake.ids import STATES
 from jobs.predict import Predict
 from jobs.records import open_corpus
 from jobs.spec import Job, JobFailed, Report, SpecError
@@ -226,6 +231,47 @@ def test_they_do_not_come_back(here: Settings) -> None:
     assert traces(here.home, *LOST) == set()
     manifest = json.loads(Path("c/corpus.json").read_text())
     assert len(manifest["forgotten"]["marks"]) == 3
+
+
+def test_footers_know_the_records_that_stay_and_no_others(here: Settings) -> None:
+    ingest()
+    old = {hit.shard.file for hit in shards.holding(str(Path("c").resolve()), open_corpus("c")[1], _ids(*LOST))}
+    states = [pq.read_metadata(Path("c", file)).metadata[STATES] for file in old]
+    forget(*LOST)
+    assert states
+    for data in tree("c").values():
+        assert not any(state in data for state in states), "hashes of forgotten records"
+    new = [shard for shard in open_corpus("c")[1].present() if shard.replaces]
+    for shard in new:
+        assert len(base64.b64decode(pq.read_metadata(Path("c", shard.file)).metadata[STATES])) == 8 * shard.rows
+    kept = pq.read_table(Path("c", new[0].file))["id"][0].as_py()
+    Path("../source", kept).write_bytes(b"another picture")
+    with pytest.raises(JobFailed, match="1 records changed"):
+        ingest()
+
+
+def test_the_command(here: Settings, small_model: str) -> None:
+    """In a process of its own, where MLflow is not imported yet."""
+
+    def safelight(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cluster.cli", *words]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    ingest()
+    Predict(corpus="c", model=small_model, output="c.predictions/p", workers=0, max_errors=0.5).run()
+    command = ("run", "forget", "--corpus", "c", "--ids", ids_file(*LOST))
+    done = safelight(*command)
+    assert done.returncode == 0, done.stderr
+    assert "3 records are forgotten: version 2" in done.stdout
+    assert traces(here.home, *LOST) == set()
+    assert safelight(*command).returncode == 0
+    unknown = safelight("run", "forget", "--corpus", "c", "--ids", ids_file("nobody-knows.jpg"))
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("safelight: none of the 1 ids in ")
+    past = safelight("show", "c@1")
+    assert past.returncode == 0
+    assert "c@1: 2 of its shards held records that were forgotten since" in past.stderr
 
 
 def test_again_is_harmless(here: Settings) -> None:

@@ -9,12 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-from jobs import records, storage
+from jobs import compiling, records, storage
 from jobs.answers import Answers
 from jobs.asking import Predicting, title
+from jobs.compiling import Log
 from jobs.engine import commit, run
 from jobs.engine.plan import ANSWER_VERSION, Plan, plan
 from jobs.engine.replica import Replica, Target
@@ -23,7 +23,7 @@ from jobs.probing import cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
 from jobs.spec import Context, SpecError
-from vision import kernel, names
+from vision import image, kernel, names
 from vision.accumulator import Accumulator
 from vision.corpus import Corpus
 from vision.model import Model
@@ -59,7 +59,7 @@ def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context
         SpecError: if an output holds something else, or two models have one output.
         JobFailed: if too many images are broken, or the work cannot be done.
     """
-    prepared = [(*_prepared(reading, model, job), context) for model, job, context in asked]
+    prepared = [(*_prepared(reading, model, job, context.log), context) for model, job, context in asked]
     outputs = [target.output for target, _, _ in prepared]
     if len(set(outputs)) < len(outputs):
         raise SpecError(f"two of the models have one output, {outputs[0]}: give them different names")
@@ -89,16 +89,20 @@ def _applied(reading: Reading, course: run.Course) -> Applied:
 
 def estimate(reading: Reading, model: Model, job: Predicting) -> Mapping[str, str]:
     """What `apply` would cost, from a short probe."""
-    target, identity = _prepared(reading, model, job)
+    target, identity = _prepared(reading, model, job, _unsaid)
     workers = job.workers if job.workers is not None else os.cpu_count()
     todo = _planned(reading, target, identity)
     replica = Replica(reading.url, (target,), reading.selection, job.code)
     return {"output": target.output, **cost(reading, todo, replica, max(workers or 1, 1))}
 
 
-def _prepared(reading: Reading, model: Model, job: Predicting) -> tuple[Target, dict[str, Any]]:
+def _unsaid(_message: str) -> None:
+    """For an estimate, which says what it found in one piece."""
+
+
+def _prepared(reading: Reading, model: Model, job: Predicting, log: Log) -> tuple[Target, dict[str, Any]]:
     """Where the answers go, and what decides them."""
-    asked = _asked(job)
+    asked = compiling.choose(model, _asked(job), job.kernel, job.precision, job.code, log)
     _check_classes(reading.corpus, model)
     identity = _identity(reading, model, asked, job)
     return Target(storage.absolute(job.output or _beside(reading, model, identity)), model, asked), identity
@@ -135,8 +139,8 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> 
         "model": model.digest,
         "net": model.net,
         "task": model.task,
-        "decoder": f"pillow-{version('pillow')}",
-        "kernel": kernel.name(model, asked.device, asked.batch_size),
+        "decoder": image.decoder_version(),
+        "kernel": kernel.name(model, asked.device, asked.batch_size, asked.library, asked.precision),
         "answers": ANSWER_VERSION,
         **records.key(reading.subset),
         **extra,

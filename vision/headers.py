@@ -1,4 +1,5 @@
-"""What the first bytes of a file say, read without any decoder: its format, a WebP's size, an EXIF orientation.
+"""What the first bytes of a file say, read without any decoder: its format, a WebP's size, how a
+JPEG is coded, an EXIF orientation.
 
 A file's name is never looked at. Only formats with a signature are known: one that any bytes might be (TGA) would
 turn rubbish into pixels, and one that carries a program (EPS) or drawing commands (WMF, SVG) is not a photograph.
@@ -33,6 +34,9 @@ _OTHERS = (
 )
 
 _ORIENTATION = 0x0112
+
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEGMENTS = frozenset((0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))  # tables, restarts, comments, applications
 
 
 def kind(data: bytes) -> str | None:
@@ -88,6 +92,30 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     if chunk == b"VP8 ":
         width, height = struct.unpack("<HH", data[26:30])
         return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def jpeg_frame(data: bytes) -> tuple[int, int] | None:
+    """How a JPEG is coded, or None if its header is unusual.
+
+    Usual is one frame, and whole segments from the first byte to the first scan with nothing between them.
+
+    Returns:
+        The marker of its frame (0xC0 baseline, 0xC1 extended, 0xC2 progressive, ...), and how many colours the first
+        scan holds.
+    """
+    place, frame, last = 2, None, len(data) - 5
+    while place <= last and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xDA:
+            return None if frame is None else (frame, data[place + 4])
+        if marker in _FRAMES:
+            if frame is not None:
+                return None
+            frame = marker
+        elif marker not in _SEGMENTS:
+            return None
+        place += 2 + (data[place + 2] << 8 | data[place + 3])
     return None
 
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from vision import views
+
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "nearest-exact": Image.Resampling.NEAREST,
@@ -26,6 +28,7 @@ FILTERS = {
 }
 """torchvision's names. All but the two nearest are antialiased: their support grows with the shrinking."""
 
+_WIDEST = 3  # Lanczos, in pixels of what is made
 _AT_ONCE = 2**24  # pixels of an intermediate picture above which the work is cut into strips
 _AT_MOST = 2**26
 _LONGEST = 2**20  # pixels of a line: at a shorter side of 256, a picture 4096 times as long as wide
@@ -72,6 +75,10 @@ def resample(image: Image.Image, size: tuple[int, int], part: Part, resampling: 
         rows, columns = _Span(0, source[0], size[0], part.top), _Span(0, source[1], size[1], part.left)
     if not vertical_first and columns.pixels * max(source[0], rows.pixels) > _AT_ONCE:
         return _in_strips(image, rows, columns, part, FILTERS[resampling])
+    if exact and not vertical_first and columns.pixels > part.width:
+        staged = _by_stages(image, rows, columns, part, FILTERS[resampling])
+        if staged is not None:
+            return staged
     box = (columns.low, rows.low, columns.high, rows.high)
     resized = image.resize((columns.pixels, rows.pixels), FILTERS[resampling], box)
     return _cut(resized, columns.skip, rows.skip, part)
@@ -101,6 +108,31 @@ def _span(source: int, target: int, start: int, length: int, exact: bool) -> _Sp
         return _Span(0, source, target, start)
     scale = source / target
     return _Span(start * scale, (start + length) * scale, length, 0)
+
+
+def _by_stages(
+    image: Image.Image, rows: _Span, columns: _Span, part: Part, resampling: Image.Resampling
+) -> Image.Image | None:
+    """The same with columns cut away between the passes, which Pillow in one call keeps to the end.
+
+    None where rows that nothing comes from cannot be left out without a copy.
+    """
+    first, last = _sources(rows, part, image.height)
+    kept = image if last - first == image.height else views.rows(image, first, last)
+    if kept is None:
+        return None
+    wide = kept.resize((columns.pixels, kept.height), resampling, (columns.low, 0, columns.high, kept.height))
+    wide = wide.crop((columns.skip, 0, columns.skip + part.width, kept.height))
+    tall = wide.resize((part.width, rows.pixels), resampling, (0, rows.low - first, part.width, rows.high - first))
+    return _cut(tall, 0, rows.skip, part)
+
+
+def _sources(rows: _Span, part: Part, height: int) -> tuple[int, int]:
+    """The rows of the source that the part comes from, and a few more; all where `_span` was to keep all."""
+    if rows.skip or rows.pixels > part.height:
+        return 0, height
+    reach = _WIDEST * max(1.0, (rows.high - rows.low) / rows.pixels) + 1
+    return max(0, math.floor(rows.low - reach)), min(height, math.ceil(rows.high + reach))
 
 
 def _in_strips(

@@ -134,14 +134,16 @@ def test_large_arrays_are_filled_in_strips() -> None:
 
 
 def test_shrinking_in_the_decoder_leaves_enough_to_resize(hostile: ModuleType) -> None:
-    photo = Image.fromarray(hostile.photo(480, 640))
+    photo = Image.fromarray(hostile.photo(1280, 1600))
     data = hostile.encode(photo, "JPEG", quality=90)
-    assert decode(data, shrink_to=(40, 40)).shape == (120, 160, 3)
-    assert decode(data, shrink_to=(81, 81)).shape == (480, 640, 3)
+    assert decode(data, shrink_to=(64, 80)).shape == (320, 400, 3)  # by 4: five times what is wanted
+    assert decode(data, shrink_to=(65, 80)).shape == (640, 800, 3)
+    assert decode(data, shrink_to=(129, 80)).shape == (1280, 1600, 3)
+    assert decode(data, shrink_to=(63, 63)).shape == (1280, 1600, 3)  # too small to stay close to exact
     turned = hostile.encode(photo, "JPEG", quality=90, exif=hostile._exif(6))
-    assert decode(turned, shrink_to=(80, 60)).shape == (320, 240, 3)
-    uneven = hostile.encode(photo.crop((0, 0, 639, 480)), "JPEG")
-    assert decode(uneven, shrink_to=(40, 40)).shape == (480, 639, 3)  # 639 is odd: no scale divides it
+    assert decode(turned, shrink_to=(160, 128)).shape == (800, 640, 3)
+    uneven = hostile.encode(photo.crop((0, 0, 1599, 1280)), "JPEG")
+    assert decode(uneven, shrink_to=(64, 64)).shape == (1280, 1599, 3)  # 1599 is odd: no scale divides it
 
 
 _MEASURE = """

@@ -124,12 +124,18 @@ def test_load_refuses_what_decode_refuses(hostile: ModuleType) -> None:
 
 
 def test_shrinking_stays_close(hostile: ModuleType) -> None:
-    data = hostile.encode(Image.fromarray(hostile.photo(1200, 1600)), "JPEG", quality=90)
+    data = hostile.encode(Image.fromarray(hostile.photo(1280, 1600)), "JPEG", quality=90)
     preprocessing = Preprocessing(resize=128, crop=112)
-    exact, fast = preprocessing.load(data).astype(int), preprocessing.load(data, shrink=True).astype(int)
+    exact, fast = preprocessing.load(data, shrink=False).astype(int), preprocessing.load(data).astype(int)
     difference = np.abs(exact - fast)
     assert 0 < difference.mean() < 0.5
     assert difference.max() <= 4
+
+
+def test_photographs_below_ten_times_the_target_are_exact(hostile: ModuleType) -> None:
+    data = hostile.encode(Image.fromarray(hostile.photo(1278, 1600)), "JPEG", quality=90)
+    preprocessing = Preprocessing(resize=128, crop=112)
+    assert np.array_equal(preprocessing.load(data), preprocessing.load(data, shrink=False))
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
@@ -211,3 +217,19 @@ def test_real_photographs(shared_images: Path) -> None:
         with Image.open(io.BytesIO(data)) as opened:
             want = torchvision(preprocessing, opened.convert("RGB"))
         assert np.array_equal(preprocessing.load(data), want), file.name
+
+
+def test_real_photographs_stay_close_when_scaled(shared_images: Path) -> None:
+    """Where the target is small enough for a real photograph to be large beside it."""
+    files = sorted(p for p in shared_images.rglob("*") if p.suffix.lower() in (".jpeg", ".jpg"))
+    preprocessing = Preprocessing(resize=64, crop=56)
+    scaled = 0
+    for file in files:
+        data = file.read_bytes()
+        with Image.open(io.BytesIO(data)) as opened:
+            if min(opened.size) < 640:
+                continue
+        exact, fast = preprocessing.load(data, shrink=False).astype(int), preprocessing.load(data).astype(int)
+        scaled += not np.array_equal(exact, fast)
+        assert np.abs(exact - fast).mean() < 0.5, file.name
+    assert scaled >= 5

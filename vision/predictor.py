@@ -6,7 +6,8 @@ neighbours, because only good pictures enter a batch and every batch has the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,16 +25,26 @@ Decode = Callable[[Array, Array], dict[str, pa.Array]]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user may ask of any predictor."""
+    """What a user may ask of any predictor.
+
+    Attributes:
+        library, precision, artifact: as `vision.kernel.compiled` takes them.
+    """
 
     batch_size: int = kernel.CPU_BATCH
     device: str = "cpu"
     keep_logits: bool = False
     embedding: str | None = None
+    library: str | None = None
+    precision: str = "fp32"
+    artifact: str | None = None
 
 
 Pixels = Array | CorruptImage
 """(h, w, 3) uint8, or why there are none."""
+
+
+Loaded = Mapping[Preprocessing, Sequence[Pixels]]
 
 
 class Loader:
@@ -41,19 +52,21 @@ class Loader:
 
     Args:
         looks: the preprocessings that are wanted.
+        threads: decode in so many threads, to keep a GPU busy; 0 decodes in the caller's, where the time limit holds.
         image_time_s: the longest that one image may take.
     """
 
-    def __init__(self, looks: Sequence[Preprocessing], image_time_s: float = 30.0) -> None:
+    def __init__(self, looks: Sequence[Preprocessing], threads: int = 0, image_time_s: float = 30.0) -> None:
         self._looks, self._image_time_s = tuple(looks), image_time_s
+        self._pool = ThreadPoolExecutor(threads) if threads else None
 
-    def load(self, images: Iterable[bytes | CorruptImage]) -> dict[Preprocessing, list[Pixels]]:
+    def load(self, images: Iterable[bytes | CorruptImage]) -> Loaded:
         """The pixels of each image, in order, for each preprocessing."""
-        loaded: dict[Preprocessing, list[Pixels]] = {look: [] for look in self._looks}
-        for data in images:
-            for look in self._looks:
-                loaded[look].append(self._one(data, look))
-        return loaded
+        rows = list((self._pool.map if self._pool else map)(self._all, images))
+        return {look: [row[index] for row in rows] for index, look in enumerate(self._looks)}
+
+    def _all(self, data: bytes | CorruptImage) -> list[Pixels]:
+        return [self._one(data, look) for look in self._looks]
 
     def _one(self, data: bytes | CorruptImage, look: Preprocessing) -> Pixels:
         if isinstance(data, CorruptImage):
@@ -76,7 +89,15 @@ class Predictor:
 
     def __init__(self, model: Model, asked: Asked, decode: Decode) -> None:
         self._model, self._asked, self._decode = model, asked, decode
-        self._kernel = kernel.compiled(model, asked.device, asked.batch_size, asked.embedding)
+        self._kernel = kernel.compiled(
+            model,
+            asked.device,
+            asked.batch_size,
+            asked.embedding,
+            library=asked.library,
+            precision=asked.precision,
+            artifact=asked.artifact,
+        )
 
     def answer(self, pixels: Sequence[Pixels], truth: Array) -> pa.Table:
         """One row for each picture, in order: the room's columns and `error` (null where there is an answer).

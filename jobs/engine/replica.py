@@ -6,20 +6,22 @@ fails leaves the others alone.
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from jobs import storage
+from jobs import compiling, storage
 from jobs.engine import pieces
 from jobs.engine.commit import Receipt, ShardWriter
 from jobs.engine.selection import Selection
 from jobs.engine.shard import Group, OpenShard, truth
 from vision import names
 from vision.model import Model
-from vision.predictor import Asked, Loader, Predictor
+from vision.predictor import Asked, Loaded, Loader, Predictor
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,13 @@ class Replica:
     def make(self) -> Worker:
         if self.code:
             names.trust(self.code)
-        # Arrow's own pools would compete with the other replicas for the cores; reading may wait in many threads.
-        pa.set_cpu_count(1)
         return Worker(self)
+
+    def decoders(self) -> int:
+        """Threads that decode beside a GPU: this process's share of the cores. On a CPU the kernel needs the core."""
+        if all(target.asked.device == "cpu" for target in self.targets):
+            return 0
+        return max(len(os.sched_getaffinity(0)) - 1, 1)
 
 
 class Worker:
@@ -84,15 +90,17 @@ class Worker:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self._loader = Loader(tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets)))
+        looks = tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets))
+        self._loader = Loader(looks, replica.decoders())
         self._predictors = [self._predictor(target) for target in replica.targets]
-        self._reader = ThreadPoolExecutor(1)
+        self._reader, self._ahead = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._opened: dict[str, Future[OpenShard]] = {}
         self._next = ""
 
     def _predictor(self, target: Target) -> Predictor | Failure:
         try:
-            found: Predictor = names.room(target.model.task).predictor(target.model, target.asked)
+            asked = compiling.here(target.model, target.asked, self._replica.code)
+            found: Predictor = names.room(target.model.task).predictor(target.model, asked)
         except Exception as error:
             return self._failed(error)
         return found
@@ -132,8 +140,8 @@ class Worker:
         """Answer a shard, a row group at a time, and commit it for each model."""
         targets, writers = self._replica.targets, dict[int, ShardWriter]()
         try:
-            for group in shard.groups():
-                for index, answers in self._answers(shard, group, lease):
+            for group, pixels in self._loaded(shard, shard.groups()):
+                for index, answers in self._answers(group, pixels, lease):
                     if index not in writers:
                         writers[index] = ShardWriter(storage.join(targets[index].output, lease.file))
                     writers[index].add(answers)
@@ -144,16 +152,28 @@ class Worker:
 
     def _piece(self, shard: OpenShard, lease: Lease, number: int) -> tuple[Outcome, ...]:
         """Answer one row group of a shard that others share."""
-        group = next(group for group in shard.groups() if group.number == number)
         counted = dict[int, Receipt]()
-        for index, answers in self._answers(shard, group, lease):
-            pieces.write(self._replica.targets[index].output, lease.file, number, answers)
-            counted[index] = replace(_receipt(lease, index), rows=len(answers))
+        for group, pixels in self._loaded(shard, [g for g in shard.groups() if g.number == number]):
+            for index, answers in self._answers(group, pixels, lease):
+                pieces.write(self._replica.targets[index].output, lease.file, number, answers)
+                counted[index] = replace(_receipt(lease, index), rows=len(answers))
         return self._settled(lease, counted.__getitem__)
 
-    def _answers(self, shard: OpenShard, group: Group, lease: Lease) -> Iterator[tuple[int, pa.Table]]:
+    def _loaded(self, shard: OpenShard, groups: list[Group]) -> Iterator[tuple[Group, Loaded]]:
+        """Row groups with their pixels; beside a GPU the next ones are decoded while it works on these."""
+        if not self._replica.decoders():
+            yield from ((group, self._loader.load(shard.images(group))) for group in groups)
+            return
+        coming: deque[tuple[Group, Future[Loaded]]] = deque()
+        for group in groups:
+            coming.append((group, self._ahead.submit(self._loader.load, shard.images(group))))
+            if len(coming) > 1:
+                done, pixels = coming.popleft()
+                yield done, pixels.result()
+        yield from ((group, pixels.result()) for group, pixels in coming)
+
+    def _answers(self, group: Group, pixels: Loaded, lease: Lease) -> Iterator[tuple[int, pa.Table]]:
         """(model, its answers) to a row group, for the models that lack them and have not failed."""
-        pixels = self._loader.load(shard.images(group))
         labels, ids = truth(group.rows), group.rows["id"].combine_chunks()
         for index, target in enumerate(self._replica.targets):
             predictor = self._predictors[index]

@@ -71,7 +71,8 @@ class Selection:
 
 def small_columns(stream: pq.ParquetFile) -> pa.Table:
     """A shard without its pixels."""
-    return stream.read(columns=[name for name in stream.schema_arrow.names if name not in PIXELS])
+    # One thread: Arrow's own would compete with the other replicas for the cores.
+    return stream.read(columns=[name for name in stream.schema_arrow.names if name not in PIXELS], use_threads=False)
 
 
 def resolve(subset: Reads, url: str, corpus: Corpus, split: str) -> Selection:

@@ -53,12 +53,12 @@ class OpenShard:
         if not len(group.places):
             return
         if "image" in self._parquet.schema_arrow.names:
-            column = self._parquet.read_row_group(group.number, columns=["image"])["image"]
+            column = self._parquet.read_row_group(group.number, columns=["image"], use_threads=False)["image"]
             for place in group.places:
                 data = column[int(place)].as_py()
                 yield CorruptImage("no image") if data is None else data
             return
-        table = self._parquet.read_row_group(group.number, columns=["uri", "etag"])
+        table = self._parquet.read_row_group(group.number, columns=["uri", "etag"], use_threads=False)
         for place in group.places:
             yield referenced(table["uri"][int(place)].as_py(), table["etag"][int(place)].as_py())
 

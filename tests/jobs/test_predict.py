@@ -254,3 +254,17 @@ def test_one_failing_model_does_not_stop_the_rest(make_corpus: CorpusMaker, smal
 def test_models_need_names_of_their_own(make_corpus: CorpusMaker) -> None:
     with pytest.raises(SpecError, match="two of a/m, b/m have one name"):
         Predict(corpus="c", model=("a/m", "b/m"), output="out").parts()
+
+
+def test_decoding_beside_a_gpu_gives_the_same_files(
+    make_corpus: CorpusMaker, small_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way a GPU is fed, threads that decode ahead, with the net on the CPU."""
+    from jobs.engine.replica import Replica
+
+    rows: list[Row] = [*rows_of(40), ("torn.jpg", b"", 0)]
+    job = Predict(corpus=make_corpus(rows, shard_rows=20), model=small_model, output="plain", workers=0, max_errors=0.5)
+    job.run()
+    monkeypatch.setattr(Replica, "decoders", lambda _self: 3)
+    job.model_copy(update={"output": "threads"}).run()
+    assert tree("plain") == tree("threads")

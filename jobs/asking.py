@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -23,6 +23,12 @@ class Predicting(Reads):
     batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 8 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
+    kernel: Literal["auto", "openvino", "torch", "onnxruntime"] = Field(
+        "auto", description="what computes; auto: openvino on a CPU where it is installed, else torch or onnxruntime"
+    )
+    precision: Literal["auto", "fp32", "bf16", "bf16-only"] = Field(
+        "auto", description="auto: fp32; bf16: faster, close calls again in fp32; bf16-only: no second look"
+    )
     keep_logits: bool = Field(False, description="keep every logit, as the column `logits`")
     embedding: str | None = Field(None, description="layer whose output is kept as the column `embedding`")
     code: str | None = Field(None, description="folder of Python modules that names may point into")

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +35,9 @@ from vision.model import ONNX, Model
 
 FORMAT = 1
 FACTS = "kernel.json"
+_tracing = threading.Lock()
+"""torch traces one net at a time in a process."""
+
 PRECISIONS = ("fp32", "bf16", "bf16-only")
 
 
@@ -119,7 +123,7 @@ def _converted(model: Model, net: Any, batch: int) -> Any:
     else:
         import torch
 
-        with warnings.catch_warnings(), torch.inference_mode():
+        with _tracing, warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")
             graph = openvino.convert_model(net, example_input=torch.zeros(shape), input=[tuple(shape)])
     logits = graph.outputs[0].partial_shape

@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 
-from jobs import storage
+from jobs import s3, storage
 from jobs.spec import JobFailed
 
 RENEW_S = 10.0
@@ -46,7 +46,7 @@ def _take(url: str, name: bytes) -> None:
         )
     try:
         storage.replace(url, name, token)
-    except storage.Conflict:
+    except s3.Conflict:
         raise JobFailed(f"{url.rsplit('/', 1)[0]}: another job has just begun to write there") from None
 
 
@@ -54,7 +54,7 @@ def _age_s(url: str) -> float:
     """Seconds since the claim was renewed, by the server's clock."""
     from email.utils import parsedate_to_datetime
 
-    answer = storage.request("head_object", url)
+    answer = s3.request("head_object", url)
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     return float((now - answer["LastModified"]).total_seconds())
 

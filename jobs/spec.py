@@ -6,6 +6,7 @@ flat, and unknown ones are refused with the nearest name.
 
 from __future__ import annotations
 
+import abc
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
@@ -155,7 +156,7 @@ class Plain:
         )  # fmt: skip
 
 
-class Job(pydantic.BaseModel):
+class Job(pydantic.BaseModel, abc.ABC):
     """A frozen record of flat fields; subclasses add fields with a `description` and a `run`."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), populate_by_name=True)
@@ -172,9 +173,9 @@ class Job(pydantic.BaseModel):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @abc.abstractmethod
     def run(self, context: Context | None = None) -> Report:
         """Do the work; `context` is `Plain` without one."""
-        raise NotImplementedError(f"{type(self).__name__} does not run")
 
     def parts(self) -> tuple[Self, ...]:
         """The runs that this job is: itself, or one for each model where it takes several in one pass."""

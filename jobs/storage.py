@@ -16,24 +16,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow.fs as pafs
 
+from jobs import s3
 from jobs.spec import JobFailed
 from vision.layout import Source
-
-S3_ATTEMPTS = 10
-"""Tries of a request before S3 counts as lost: about ten seconds with exponential back-off."""
-
 
 RANGE_BYTES = 8 * 2**20
 CONNECTIONS = 8
 """A large object is fetched in ranges, so many at once."""
-
-
-class Conflict(JobFailed):
-    """A file changed since it was read: someone else wrote it."""
 
 
 def is_s3(url: str) -> bool:
@@ -53,31 +46,10 @@ def join(url: str, *parts: str) -> str:
     return "/".join([url.rstrip("/"), *parts])
 
 
-@lru_cache(maxsize=1)
-def _s3() -> pafs.S3FileSystem:
-    retries = pafs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS)
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    # With an endpoint of its own a region cannot be looked up, and any will do.
-    given: dict[str, Any] = {"region": region or "us-east-1"} if endpoint or region else {}
-    if endpoint:
-        given |= {"endpoint_override": endpoint}
-    return pafs.S3FileSystem(retry_strategy=retries, **given)
-
-
-@lru_cache(maxsize=1)
-def _requests() -> Any:
-    """The client for what Arrow's filesystem cannot say: conditional and whole PUTs."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": S3_ATTEMPTS}))
-
-
 def locate(url: str) -> tuple[pafs.FileSystem, str]:
     """The filesystem of a URL and the path in it."""
     if is_s3(url):
-        return _s3(), url.removeprefix("s3://").rstrip("/")
+        return s3.filesystem(), url.removeprefix("s3://").rstrip("/")
     return pafs.LocalFileSystem(), absolute(url)
 
 
@@ -137,7 +109,7 @@ def upload(url: str) -> Iterator[IO[bytes]]:
     if is_s3(url):
         buffer = io.BytesIO()
         yield buffer
-        _put(url, buffer.getvalue())
+        s3.put(url, buffer.getvalue())
         return
     path = Path(absolute(url))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +151,7 @@ def read_versioned(url: str) -> tuple[bytes | None, str | None]:
     """A manifest and a token for `replace`; (None, None) if there is none yet."""
     if is_s3(url):
         try:
-            answer = request("get_object", url)
+            answer = s3.request("get_object", url)
         except FileNotFoundError:
             return None, None
         return bytes(answer["Body"].read()), str(answer["ETag"])
@@ -194,72 +166,15 @@ def replace(url: str, data: bytes, token: str | None) -> None:
     """Write a manifest if it is still the one that `read_versioned` gave.
 
     Raises:
-        Conflict: if it is not.
+        s3.Conflict: if it is not.
     """
     if is_s3(url):
-        _put(url, data, {"IfMatch": token} if token else {"IfNoneMatch": "*"})
+        s3.put(url, data, {"IfMatch": token} if token else {"IfNoneMatch": "*"})
         return
     with _locked(Path(absolute(url)).parent / ".lock", wait=True):
         if read_versioned(url)[1] != token:
-            raise Conflict(f"{url} was changed by someone else meanwhile: run again")
+            raise s3.Conflict(f"{url} was changed by someone else meanwhile: run again")
         write(url, data)
-
-
-def _put(url: str, data: bytes, condition: dict[str, str] | None = None) -> None:
-    try:
-        request("put_object", url, Body=data, **(condition or {}))
-    except OSError as error:
-        if condition and "PreconditionFailed" in str(error):
-            raise Conflict(f"{url} was changed by someone else meanwhile: run again") from None
-        raise
-
-
-def request(operation: str, url: str, **words: Any) -> Any:
-    """One S3 request on the object at `url`, as its own API names it.
-
-    Raises:
-        FileNotFoundError: if there is no such object or bucket.
-        OSError: for whatever else S3 answers, or when it does not.
-    """
-    return _asked(operation, url, Key=_key(url), **words)
-
-
-def _asked(operation: str, url: str, **words: Any) -> Any:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return getattr(_requests(), operation)(Bucket=_bucket(url), **words)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in ("NoSuchKey", "NoSuchBucket", "404"):
-            raise FileNotFoundError(f"{url}: not found") from None
-        raise OSError(f"{url}: S3 answers {code}") from None
-    except BotoCoreError as error:
-        raise OSError(f"{url}: S3 is out of reach: {error}") from None
-
-
-def versions(url: str) -> list[str]:
-    """What a bucket with versioning keeps of an object, the newest first; nothing where it keeps none or there is none.
-
-    Raises:
-        OSError: if it keeps versions and does not list them.
-    """
-    try:
-        if request("head_object", url).get("VersionId") in (None, "", "null"):
-            return []
-    except FileNotFoundError:
-        return []
-    answer = _asked("list_object_versions", url, Prefix=_key(url))
-    found = [v for kind in ("Versions", "DeleteMarkers") for v in answer.get(kind, ()) if v["Key"] == _key(url)]
-    return [str(v["VersionId"]) for v in found]
-
-
-def _bucket(url: str) -> str:
-    return url.removeprefix("s3://").split("/", 1)[0]
-
-
-def _key(url: str) -> str:
-    return url.removeprefix("s3://").split("/", 1)[1]
 
 
 @contextlib.contextmanager

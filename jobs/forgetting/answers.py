@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs import storage
+from jobs import s3, storage
 from jobs.engine import commit
 from jobs.engine.commit import Receipt
 from jobs.forgetting.erasing import erase, rewrite
@@ -122,13 +122,13 @@ def _write(output: str, file: str, kept: Receipt, ids: Ids) -> Receipt:
     broken = sum(len(part) - part["error"].null_count for part in parts if "error" in part.column_names)
     kept = replace(kept, rows=sum(map(len, parts)), errors=broken)
     url = storage.join(output, kept.file)
-    before = storage.versions(url) if storage.is_s3(url) else []
+    before = s3.versions(url) if storage.is_s3(url) else []
     with storage.upload(url) as stream, pq.ParquetWriter(stream, parts[0].schema, compression="zstd") as writer:
         for part in parts:
             writer.write_table(part)
         writer.add_key_value_metadata({_FOOTER: json.dumps(asdict(kept), sort_keys=True)})
     for version in before:
-        storage.request("delete_object", url, VersionId=version)
+        s3.request("delete_object", url, VersionId=version)
     return kept
 
 

@@ -6,22 +6,22 @@ loses all its versions; a key that is rewritten loses those from before.
 
 from __future__ import annotations
 
-from jobs import storage
+from jobs import s3, storage
 
 
 def erase(url: str) -> bool:
     """Delete a file and all that is kept of it; whether there was one."""
     there = storage.exists(url)
     if storage.is_s3(url):
-        for version in storage.versions(url):
-            storage.request("delete_object", url, VersionId=version)
+        for version in s3.versions(url):
+            s3.request("delete_object", url, VersionId=version)
     storage.remove(url)
     return there
 
 
 def rewrite(url: str, data: bytes) -> None:
     """Write a file whole and keep nothing of what it was."""
-    before = storage.versions(url) if storage.is_s3(url) else []
+    before = s3.versions(url) if storage.is_s3(url) else []
     storage.write(url, data)
     for version in before:
-        storage.request("delete_object", url, VersionId=version)
+        s3.request("delete_object", url, VersionId=version)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import storage
+from jobs import s3, storage
 from jobs.spec import JobFailed
 
 
@@ -31,9 +31,9 @@ def test_a_manifest_changes_only_if_it_is_the_one_that_was_read() -> None:
     data, token = storage.read_versioned("m.json")
     assert data == b"1"
     storage.replace("m.json", b"2", token)
-    with pytest.raises(storage.Conflict, match="changed by someone else"):
+    with pytest.raises(s3.Conflict, match="changed by someone else"):
         storage.replace("m.json", b"3", token)
-    with pytest.raises(storage.Conflict):
+    with pytest.raises(s3.Conflict):
         storage.replace("m.json", b"3", None)
     assert storage.read("m.json") == b"2"
 

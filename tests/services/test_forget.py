@@ -14,7 +14,7 @@ import pytest
 
 from cluster.settings import from_environment
 from cluster.tracking import tracked
-from jobs import storage
+from jobs import s3, storage
 from jobs.evaluate import Evaluate
 from jobs.forget import Forget
 from jobs.ingest import Ingest
@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def objects(url: str) -> Iterator[tuple[str, bytes]]:
     """Every object below a place and every version that is kept of it; of Parquet also what is inside."""
-    client, bucket = storage._requests(), url.removeprefix("s3://").split("/")[0]
+    client, bucket = s3._requests(), url.removeprefix("s3://").split("/")[0]
     listed = client.list_object_versions(Bucket=bucket, Prefix=url.removeprefix(f"s3://{bucket}/"))
     assert not listed["IsTruncated"]
     for found in listed.get("Versions", ()):
@@ -60,8 +60,8 @@ def test_nothing_is_left_in_a_bucket(s3_server: Any, small_model: str, versions:
     bucket = "data"
     if versions:
         bucket = f"kept-{uuid4().hex[:8]}"
-        storage._requests().create_bucket(Bucket=bucket)
-        storage._requests().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3._requests().create_bucket(Bucket=bucket)
+        s3._requests().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     url = f"s3://{bucket}/{uuid4().hex}/c"
     ingest(url)
     words: dict[str, Any] = {"corpus": url, "model": small_model, "workers": 0, "max_errors": 0.5}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import lease, storage
+from jobs import lease, s3, storage
 from jobs.evaluate import Evaluate
 from jobs.predict import Predict
 from jobs.spec import JobFailed
@@ -48,9 +48,9 @@ def test_a_manifest_changes_by_conditional_write(s3_server: S3Server) -> None:
     data, token = storage.read_versioned(url)
     assert data == b"1"
     storage.replace(url, b"2", token)
-    with pytest.raises(storage.Conflict):
+    with pytest.raises(s3.Conflict):
         storage.replace(url, b"3", token)
-    with pytest.raises(storage.Conflict):
+    with pytest.raises(s3.Conflict):
         storage.replace(url, b"3", None)
     assert storage.read(url) == b"2"
 

@@ -109,7 +109,7 @@ def _prepared(reading: Reading, model: Model, job: Predicting, log: Log) -> tupl
 
 
 def _planned(reading: Reading, target: Target, identity: Mapping[str, Any]) -> Plan:
-    return plan(target.output, reading.corpus.present(reading.split), identity, reading.selection.limits)
+    return plan(target.output, reading.corpus.present(reading.split), identity, reading.selection)
 
 
 def fold(answers: Answers, zero: Accumulator) -> Any:

@@ -17,6 +17,7 @@ from jobs import storage
 from jobs.engine import commit
 from jobs.engine.commit import Receipt
 from jobs.engine.replica import Lease
+from jobs.engine.selection import Selection
 from vision.corpus import Shard
 
 ANSWER_VERSION = 1
@@ -39,17 +40,21 @@ class Plan:
         return self.rows - sum(receipt.rows for receipt in self.done.values())
 
 
-def plan(output: str, shards: list[Shard], identity: Mapping[str, Any], limits: Mapping[str, int] | None) -> Plan:
+def plan(output: str, shards: list[Shard], identity: Mapping[str, Any], selection: Selection) -> Plan:
     """Compare the shards of a corpus with the files of an output folder.
 
     Args:
         output: URL of a predictions folder; it may not exist yet.
         shards: what is to be answered.
         identity: what decides the answers, besides the shards.
-        limits: rows of each shard that a limit leaves; a shard with none of them is not read.
+        selection: the rows that are read; a shard that a limit leaves none of is not.
     """
+    limits = selection.limits
     # Where the corpus lies and which version it is do not change a shard's answers; its bytes do.
     deciding = {name: value for name, value in identity.items() if name not in ("corpus", "corpus_version", "split")}
+    if selection.cutoffs is not None:
+        # A sample of a corpus that has grown is drawn anew: the same words choose other rows.
+        deciding["cutoffs"] = dict(selection.cutoffs)
     shards = [shard for shard in shards if limits is None or limits.get(shard.file, 0) > 0]
     found = commit.committed(output)
     missing, done = {}, {}

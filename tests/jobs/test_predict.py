@@ -220,6 +220,14 @@ def test_a_sample_stays_when_the_corpus_grows(make_corpus: CorpusMaker, small_mo
         found.append({row["id"] for row in answers(f"out{count}")})
     old = {id_ for id_ in found[1] if int(str(id_)[:5]) < 60}
     assert old <= found[0]
+    assert len(found[0]) == len(found[1]) == 20
+
+
+def test_a_sample_of_a_grown_corpus_is_made_anew_in_the_same_place(make_corpus: CorpusMaker, small_model: str) -> None:
+    for count in (60, 90):
+        job = Predict(corpus=make_corpus(rows_of(count)), model=small_model, output="out", workers=0, sample=20)
+        job.run()
+        assert len(answers("out")) == 20
 
 
 def test_several_models_in_one_pass_answer_as_they_do_alone(

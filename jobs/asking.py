@@ -20,7 +20,7 @@ class Predicting(Reads):
     workers: int | None = Field(
         None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
     )
-    batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 8 on a CPU, 256 on a GPU")
+    batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 4 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
     kernel: Literal["auto", "openvino", "torch", "onnxruntime"] = Field(

@@ -16,6 +16,8 @@ from jobs.examples import find_images
 from jobs.records import open_corpus
 from jobs.spec import Context, SpecError
 from vision.corpus import Corpus
+from vision.kernels import artifact
+from vision.kernels.probe import Check
 from vision.model import ONNX, Model
 
 Facts = dict[str, Any]
@@ -106,6 +108,7 @@ def _model(model: Model) -> Facts:
         "preprocessing": json.dumps(model.preprocessing.to_dict()),
         "classes": _listed(model.classes),
     }
+    facts |= _kernels(model)
     if model.net != ONNX:
         net = model.build()
         facts["parameters"] = f"{sum(p.numel() for p in net.parameters()):,}"
@@ -113,6 +116,15 @@ def _model(model: Model) -> Facts:
             count = sum(p.numel() for p in layer.parameters())
             facts[f"layer {name}"] = f"{type(layer).__name__}, {count:,} parameters"
     return facts
+
+
+def _kernels(model: Model) -> Facts:
+    """What the checks of each compiled artifact in the model's folder found."""
+    found: Facts = {}
+    for folder in sorted((model.folder / "kernels").glob("openvino-*")) if model.folder else []:
+        for precision, check in artifact.facts(folder).get("checks", {}).items():
+            found[f"kernel {folder.name.rpartition('-')[0]} {precision}"] = str(Check(**check))
+    return found
 
 
 def _listed(names: Any) -> str:

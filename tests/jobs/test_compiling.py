@@ -13,18 +13,19 @@ import pytest
 
 from jobs import compiling
 from jobs.spec import SpecError
-from vision import model
+from vision import kernel, model
 from vision.kernels import artifact
 from vision.predictor import Asked
 from vision.preprocessing import Preprocessing
 
-pytest.importorskip("openvino", reason="openvino is not installed")
+# Importing it here would report to its makers: `library` in vision.kernels.openvino says how.
+pytestmark = pytest.mark.skipif(not kernel.installed("openvino"), reason="openvino is not installed")
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, sys
 from jobs import compiling
-from vision import model
+from vision import kernel, model
 from vision.predictor import Asked
 said = []
 asked = [compiling.choose(model.load({model!r}), Asked(2), "auto", "auto", None, said.append) for _ in range(2)]

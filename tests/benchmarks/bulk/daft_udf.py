@@ -20,7 +20,7 @@ class Net:
     def __init__(self, task: Task) -> None:
         self._found = answering(task)
 
-    @daft.method.batch(return_dtype=ANSWER, batch_size=64)
+    @daft.method.batch(return_dtype=ANSWER, batch_size=64)  # type: ignore[untyped-decorator]
     def answers(self, images: daft.Series) -> Any:
         found = answer(self._found, images.to_pylist())
         rows = zip(found["label"].tolist(), found["score"].tolist(), strict=True)

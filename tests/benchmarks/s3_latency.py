@@ -19,7 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-from jobs import storage
+import boto3
+
 from jobs.predict import Predict
 from jobs.spec import Plain, Progress
 from tests.benchmarks.bulk.contenders import environment
@@ -89,10 +90,11 @@ def compare(asked: argparse.Namespace) -> dict[str, object]:
 
 def upload(corpus: str) -> None:
     """A corpus into the bucket `data`."""
-    storage.request("create_bucket", "s3://data/")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="data")
     for path in Path(corpus).rglob("*"):
         if path.is_file() and not path.name.startswith("."):
-            storage.write(f"s3://data/corpus/{path.relative_to(corpus)}", path.read_bytes())
+            client.upload_file(str(path), "data", f"corpus/{path.relative_to(corpus)}")
 
 
 def fresh(folder: Path) -> Path:

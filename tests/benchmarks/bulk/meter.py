@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def measure(
     folder: Path,
     progress: Progress,
     serving: Sequence[int] = (),
-    limit_s: float = 1200,
+    limit_s: float = 900,
 ) -> Measured:
     """Run a command to its end.
 
@@ -134,6 +135,7 @@ def measure(
         limit_s: when it is ended, and has failed.
     """
     tree, used = _Tree(serving), _ended_cpu_s()
+    standing = {process.pid for process in psutil.Process().children(recursive=True)}
     with open(folder / "log.txt", "wb") as log:
         start = time.monotonic()
         process = subprocess.Popen(command, env=dict(environment), cwd=folder, stdout=log, stderr=log)
@@ -147,7 +149,7 @@ def measure(
                 process.kill()
             time.sleep(_CPU_EVERY_S)
         wall_s = time.monotonic() - start
-    _end_orphans(serving)
+    _end_orphans(standing | set(serving))
     cpu_s = max(tree.total, _ended_cpu_s() - used)
     failure = None if process.returncode == 0 else _last_words(folder / "log.txt", process.returncode)
     return _measured(tree, start, wall_s, cpu_s, progress(), failure)
@@ -171,13 +173,11 @@ def _ended_cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _end_orphans(serving: Sequence[int]) -> None:
-    """End what the command left running, by process id, and collect what it used."""
-    kept = set(serving) | {child.pid for pid in serving if psutil.pid_exists(pid) for child in _children(pid)}
-    for process in psutil.Process().children(recursive=True):
-        if process.pid not in kept:
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
+def _end_orphans(standing: AbstractSet[int]) -> None:
+    """End what the command left running, by process id, and collect what it used; `standing` was there before it."""
+    for process in _left(standing):
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         # Only children that were inherited are left to wait for.
@@ -186,9 +186,15 @@ def _end_orphans(serving: Sequence[int]) -> None:
         except ChildProcessError:
             return
         if pid == 0:
-            if all(process.pid in kept for process in psutil.Process().children(recursive=True)):
+            if not _left(standing):
                 return
             time.sleep(0.05)
+
+
+def _left(standing: AbstractSet[int]) -> list[psutil.Process]:
+    """What descends from this process but not from what was there before."""
+    kept = {child.pid for pid in standing for child in _children(pid)} | standing
+    return [process for process in psutil.Process().children(recursive=True) if process.pid not in kept]
 
 
 def _children(pid: int) -> list[psutil.Process]:

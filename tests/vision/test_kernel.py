@@ -177,3 +177,32 @@ def test_folding_and_names(small_model: str) -> None:
     assert kernel.name(found, "cpu", 8, "openvino", "bf16").endswith(" bf16 cpu batch-8")
     with pytest.raises(ValueError, match="needs an artifact"):
         kernel.compiled(model.load(small_model), "cpu", 2, library="openvino")
+
+
+def test_a_net_dropped_in_another_thread_leaves_signals_alone(small_model: str, tmp_path: Path) -> None:
+    """An alarm after a compiled net was let go of elsewhere: once a crash of the process."""
+    program = """
+import gc, pathlib, sys, threading
+from vision import kernel, model
+from vision.image import time_limit_s
+from vision.kernels import artifact
+
+found, folder = model.load(sys.argv[1]), pathlib.Path(sys.argv[2])
+artifact.make(found, 4, folder)
+held = [kernel.compiled(found, "cpu", 4, library="openvino", artifact=str(folder))]
+dropping = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+dropping.start()
+dropping.join()
+try:
+    with time_limit_s(0.01):
+        while True:
+            pass
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, small_model, str(tmp_path / "artifact")],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "time" in done.stdout or "long" in done.stdout

@@ -29,7 +29,7 @@ from vision.accumulator import Array
 from vision.kernels import probe
 from vision.kernels.eager import Torch
 from vision.kernels.graph import Onnx
-from vision.kernels.openvino import NET, SINGLE, OpenVino, library
+from vision.kernels.openvino import NET, SINGLE, OpenVino, core, library
 from vision.kernels.probe import Check
 from vision.model import ONNX, Model
 
@@ -118,7 +118,7 @@ def _converted(model: Model, net: Any, batch: int) -> Any:
     openvino = library()
     if net is None:
         assert model.folder is not None
-        graph = openvino.Core().read_model(model.folder / "model.onnx")
+        graph = core().read_model(model.folder / "model.onnx")
         graph.reshape({graph.inputs[0]: shape})
     else:
         import torch
@@ -149,7 +149,7 @@ def _checks(model: Model, batch: int, folder: Path) -> dict[str, Any]:
     pictures = probe.pictures(model.preprocessing.size)
     eager = Onnx(model, batch) if model.net == ONNX else Torch(model, "cpu", batch, fold=False)
     original = _all(eager, pictures, batch)
-    bf16 = "BF16" in library().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     checks = {}
     for precision in PRECISIONS if bf16 else PRECISIONS[:1]:
         logits = _all(OpenVino(folder, batch, precision), pictures, batch)

@@ -7,6 +7,7 @@ that does so out of the process, for which OpenVINO has a silent stand-in; every
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ class OpenVino:
     """
 
     def __init__(self, folder: Path, batch: int, precision: str) -> None:
-        core, self._batch = library().Core(), batch
-        if precision != "fp32" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        self._batch = batch
+        if precision != "fp32" and "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ValueError("this CPU has no bfloat16: use precision fp32")
-        self._first = _request(core, folder / NET, "f32" if precision == "fp32" else "bf16")
-        self._again = _request(core, folder / SINGLE, "f32") if precision == "bf16" else None
+        self._first = _request(folder / NET, "f32" if precision == "fp32" else "bf16")
+        self._again = _request(folder / SINGLE, "f32") if precision == "bf16" else None
 
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
         logits = _run(self._first, padded(pixels, self._batch))[: len(pixels)]
@@ -56,14 +57,28 @@ class OpenVino:
         return logits, None
 
 
-def _request(core: Any, path: Path, precision: str) -> Any:
+@cache
+def core() -> Any:
+    """OpenVINO in this process, once; see `_compiled` for why it is never let go of."""
+    return library().Core()
+
+
+# Compiled nets live as long as the process. The plugin gives the thread that compiles a stack for signals, and takes
+# its memory back with the net; where that happens in another thread (a garbage collection will do), the next signal
+# of the first, such as the one that ends an image's time, would be served on memory that is gone.
+@cache
+def _compiled(path: Path, precision: str) -> Any:
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": precision,
     }
-    return core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
+    return core().compile_model(core().read_model(path), "CPU", settings)
+
+
+def _request(path: Path, precision: str) -> Any:
+    return _compiled(path.resolve(), precision).create_infer_request()
 
 
 def _run(request: Any, pixels: Array) -> Array:

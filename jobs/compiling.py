@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import pickle
 import subprocess
@@ -109,13 +110,24 @@ def ensured(model: Model, batch: int, code: str | None) -> Path:
     return _made(model, batch, folders[-1], code)
 
 
+@contextlib.contextmanager
+def _log_level_kept() -> Iterator[None]:
+    """OpenVINO's converter raises the level of the root logger, and everybody's warnings would be lost."""
+    before = logging.root.level
+    try:
+        yield
+    finally:
+        logging.root.setLevel(before)
+
+
 def _made(model: Model, batch: int, folder: Path, code: str | None) -> Path:
     """Made in a process of its own, which takes torch's memory with it; here, if torch is loaded already."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     if "torch" in sys.modules:
         if code:
             names.trust(code)
-        artifact.make(model, batch, folder)
+        with _log_level_kept():
+            artifact.make(model, batch, folder)
         return folder
     done = subprocess.run(
         [sys.executable, "-c", "from jobs.compiling import _child; _child()"],

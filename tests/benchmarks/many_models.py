@@ -1,6 +1,6 @@
 """Ten small nets in one pass, against one decoding and the sum of their forwards.
 
-    python tests/benchmarks/many_models.py --folder /tmp/many --images 512 --rounds 3
+    python tests/benchmarks/many_models.py --folder many --images 512 --rounds 3
 
 One process, one thread, no Ray and no MLflow: the CPU-seconds of `Worker` over a corpus with ten models, over those
 of making the pixels once plus each net's forward alone. 1.15 is the limit; what is above 1 is reading, softmax and

@@ -9,8 +9,8 @@ from pathlib import Path
 from jobs.ingest import Ingest
 from tests.benchmarks.bulk import photos
 
-SHARD_ROWS = 128
-"""About 9 MB of small pictures: the first answers are committed after 128 of them."""
+SHARD_ROWS = {"small": 128, "big": 16}
+"""About 8 and 12 MB: the first answers are committed after so many."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ def material(folder: Path, kind: str, images: int) -> Material:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 os.link(pictures[number % len(pictures)], path)
-        Ingest(source=made.files, layout="imagefolder", corpus=made.corpus, shard_rows=SHARD_ROWS, workers=0).run()
+        Ingest(source=made.files, layout="imagefolder", corpus=made.corpus, shard_rows=SHARD_ROWS[kind], workers=0).run()
     return made

@@ -50,5 +50,7 @@ def material(folder: Path, kind: str, images: int) -> Material:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 os.link(pictures[number % len(pictures)], path)
-        Ingest(source=made.files, layout="imagefolder", corpus=made.corpus, shard_rows=SHARD_ROWS[kind], workers=0).run()
+        Ingest(
+            source=made.files, layout="imagefolder", corpus=made.corpus, shard_rows=SHARD_ROWS[kind], workers=0
+        ).run()
     return made

@@ -24,6 +24,7 @@ LINE_EVERY_S = 5.0
 def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
     """Run a job, tracked, and show its report, or its parts' reports; returns the exit code."""
     from cluster import tracking
+    from jobs.engine.pool import stop_ray
 
     if dry_run:
         return rehearse(job)
@@ -31,6 +32,8 @@ def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
     try:
         with stdout_kept_clean():
             outcomes = tracking.tracked_parts(job, show.say, show.progress)
+            # Ray's last words about workers that died must not follow the answer.
+            stop_ray()
     finally:
         show.close()
     if len(outcomes) == 1 and isinstance(outcomes[0].report, Exception):

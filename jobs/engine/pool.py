@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -84,6 +85,13 @@ def start_ray(workers: int) -> Any:
             }
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     return ray
+
+
+def stop_ray() -> None:
+    """Let go of Ray, if this process holds it."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,8 @@ Work = Callable[[T], R]
 
 IN_FLIGHT = 2
 """Descriptors at one actor: the one it works on, and the next, so that it never waits for the driver."""
+
+REACH_S = 10.0
 
 ATTEMPTS = 3
 """Workers that one descriptor may kill before the job fails."""
@@ -75,6 +78,7 @@ def start_ray(workers: int) -> Any:
     if not ray.is_initialized():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         address = os.environ.get("RAY_ADDRESS") or "local"
+        check_reachable(address)
         local: dict[str, Any] = {}
         if address == "local":
             # Descriptors are small: the object store needs next to nothing.
@@ -85,6 +89,21 @@ def start_ray(workers: int) -> Any:
             }
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     return ray
+
+
+def check_reachable(address: str) -> None:
+    """Knock at a cluster's door, because Ray itself waits for minutes where nobody answers.
+
+    Raises:
+        JobFailed: if nobody listens at `host:port` or `ray://host:port`.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except OSError as error:
+        raise JobFailed(f"Ray at {address} cannot be reached: {error.strerror or error}") from None
 
 
 def stop_ray() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from jobs.engine.pool import spread
+from jobs.engine.pool import check_reachable, spread
 from jobs.spec import JobFailed
 
 
@@ -57,3 +58,15 @@ def test_a_task_that_always_kills_fails_the_job(tmp_path: Path, ray_session: Non
 def test_an_error_arrives_as_it_was_raised(tmp_path: Path, ray_session: None, workers: int) -> None:
     with pytest.raises(ValueError, match="thirteen is not served"):
         list(spread([1, 13], Doubler(tmp_path).make, workers))
+
+
+def test_a_cluster_that_is_not_there_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]  # bound, but nobody listens
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+            with pytest.raises(JobFailed, match=rf"Ray at {address} cannot be reached: Connection refused"):
+                check_reachable(address)
+        taken.listen()
+        check_reachable(f"127.0.0.1:{port}")
+    check_reachable("local")

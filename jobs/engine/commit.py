@@ -48,6 +48,18 @@ def digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def fingerprint(identity: Mapping[str, Any], input_sha256: str, rows: int | None = None) -> str:
+    """The mark of a shard's answers: all that decides them.
+
+    Args:
+        identity: what decides the answers of every shard. Where the corpus lies and which version it is are left
+            out: they do not change a shard's answers, its bytes do.
+        rows: how many of its rows a limit leaves; None for all.
+    """
+    deciding = {name: value for name, value in identity.items() if name not in ("corpus", "corpus_version", "split")}
+    return digest({**deciding, "input": input_sha256, "rows": rows})
+
+
 class ShardWriter:
     """The answers to a shard, written table by table: a file that appears whole when it is committed."""
 

@@ -50,17 +50,15 @@ def plan(output: str, shards: list[Shard], identity: Mapping[str, Any], selectio
         selection: the rows that are read; a shard that a limit leaves none of is not.
     """
     limits = selection.limits
-    # Where the corpus lies and which version it is do not change a shard's answers; its bytes do.
-    deciding = {name: value for name, value in identity.items() if name not in ("corpus", "corpus_version", "split")}
     if selection.cutoffs is not None:
         # A sample of a corpus that has grown is drawn anew: the same words choose other rows.
-        deciding["cutoffs"] = dict(selection.cutoffs)
+        identity = {**identity, "cutoffs": dict(selection.cutoffs)}
     shards = [shard for shard in shards if limits is None or limits.get(shard.file, 0) > 0]
     found = commit.committed(output)
     missing, done = {}, {}
     for shard in shards:
         allowed = None if limits is None else limits[shard.file]
-        mark = commit.digest({**deciding, "input": shard.sha256, "rows": allowed})
+        mark = commit.fingerprint(identity, shard.sha256, allowed)
         receipt = found.get(shard.file)
         if receipt is not None and receipt.fingerprint == mark:
             done[shard.file] = receipt

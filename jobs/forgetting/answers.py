@@ -100,15 +100,11 @@ def _renewed(receipt: Receipt, identity: Mapping[str, Any], old: Shard | None, n
     if old is None or new is None:
         return replace(receipt, fingerprint=commit.digest({"without": receipt.fingerprint}))
     exact = not any(name in identity for name in _DRAWN)
-    exact = exact and receipt.input_sha256 == old.sha256 and receipt.fingerprint == _mark(identity, old)
-    mark = _mark(identity, new) if exact else commit.digest({"without": receipt.fingerprint})
+    exact = (
+        exact and receipt.input_sha256 == old.sha256 and receipt.fingerprint == commit.fingerprint(identity, old.sha256)
+    )
+    mark = commit.fingerprint(identity, new.sha256) if exact else commit.digest({"without": receipt.fingerprint})
     return replace(receipt, file=new.file, fingerprint=mark, input_sha256=new.sha256)
-
-
-def _mark(identity: Mapping[str, Any], shard: Shard) -> str:
-    """The fingerprint of a whole shard's answers, as `jobs.engine.plan` makes it."""
-    deciding = {name: v for name, v in identity.items() if name not in ("corpus", "corpus_version", "split")}
-    return commit.digest({**deciding, "input": shard.sha256, "rows": None})
 
 
 def _write(output: str, file: str, kept: Receipt, ids: Ids) -> Receipt:

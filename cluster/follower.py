@@ -1,8 +1,8 @@
-"""A journal sent beside the work: importing MLflow and opening the run take seconds that the job need not wait for.
+"""A journal sent beside the work: opening the run and sending take seconds that the job need not wait for.
 
-A thread opens the run and then sends what is written. If the run cannot be opened, the job is stopped, since a server
-that is not there at the start is a mistake to be told at once. If the server goes away later, sending is tried again
-every `RETRY_S` and once more at the end; the job goes on.
+A thread has the run opened (`cluster.aside`) and then sends what is written. If the run cannot be opened, the job is
+stopped, since a server that is not there at the start is a mistake to be told at once. If the server goes away later,
+sending is tried again every `RETRY_S` and once more at the end; the job goes on.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import signal
 import threading
 from typing import Self
 
+from cluster.aside import Answer, Aside
 from cluster.journal import Journal
-from cluster.masking import masked
-from cluster.sender import Sender, one_line
-from cluster.settings import Settings
 from jobs.spec import JobFailed
 
 RETRY_S = 20.0
@@ -23,10 +21,10 @@ RETRY_S = 20.0
 class Follower:
     """Sends a journal in the background, from `start` to `finish`."""
 
-    def __init__(self, journal: Journal, settings: Settings) -> None:
+    def __init__(self, journal: Journal, aside: Aside) -> None:
         self.journal = journal
-        self.settings = settings
-        self.sender: Sender | None = None
+        self._aside = aside
+        self._answer: Answer | None = None
         self.refusal: str | None = None
         self.lost: str | None = None
         self._state = threading.Condition()
@@ -74,20 +72,20 @@ class Follower:
         with self._state:
             refusal = self.refusal
         if refusal is not None:
-            where = masked(self.settings.tracking_uri)
+            where = self.journal.head["tracking_uri"]
             raise JobFailed(f"MLflow at {where} would not open a run: {refusal}")
 
-    def opened(self) -> Sender:
-        """The sender, once its run is open.
+    def opened(self) -> Answer:
+        """What MLflow last said of the run, once it is open.
 
         Raises:
             JobFailed: if it could not be opened.
         """
         with self._state:
-            self._state.wait_for(lambda: self.sender is not None or self.refusal is not None)
+            self._state.wait_for(lambda: self._answer is not None or self.refusal is not None)
         self.raise_refusal()
-        assert self.sender is not None
-        return self.sender
+        assert self._answer is not None
+        return self._answer
 
     def settle(self) -> str | None:
         """Wait until all that was written is sent, or the server is found to be away: then the reason."""
@@ -112,16 +110,15 @@ class Follower:
 
     def _follow(self) -> None:
         try:
-            sender = Sender(self.journal, self.settings)
-            sender.open()
+            answer = self._aside.open(self.journal)
         except Exception as error:
-            self._refuse(one_line(error))
+            self._refuse(str(error))
             return
         with self._state:
-            self.sender = sender
+            self._answer = answer
             self._state.notify_all()
         while self._wait():
-            self._send(sender)
+            self._send()
 
     def _wait(self) -> bool:
         """Until there is news, or a lost server may be back; False when nothing more will come."""
@@ -132,14 +129,14 @@ class Follower:
                 self._state.wait_for(lambda: self._tried < self._urgent or self._finishing, RETRY_S)
             return not (self._finishing and self._tried >= self._urgent)
 
-    def _send(self, sender: Sender) -> None:
+    def _send(self) -> None:
         written = self._written
         try:
-            sender.send()
-            lost = None
+            answer, lost = self._aside.send(self.journal), None
         except Exception as error:
-            lost = one_line(error)
+            answer, lost = None, str(error)
         with self._state:
+            self._answer = answer or self._answer
             self.lost = lost
             self._tried = written
             self._state.notify_all()

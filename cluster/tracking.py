@@ -1,8 +1,8 @@
 """An MLflow run round a job: its fields, numbers, tables and page, recorded beside the work and not before it.
 
-Everything is written to a journal on disk first (`cluster.journal`) and sent by a thread (`cluster.follower`). A
-server that cannot be reached at the start stops the job within half a minute; one that goes away later costs a warning,
-and `safelight results push` sends what it missed.
+Everything is written to a journal on disk first (`cluster.journal`) and sent meanwhile (`cluster.follower`). A server
+that cannot be reached at the start stops the job within half a minute; one that goes away later costs a warning, and
+`safelight results push` sends what it missed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cluster import forgetting, provenance, reach, records
+from cluster.aside import Aside
 from cluster.follower import Follower
 from cluster.journal import Journal, now_ms
 from cluster.masking import masked
@@ -75,7 +76,9 @@ def tracked_parts(job: Job, say: Say, show: Show, where: Settings | None = None)
         found = type(job).run_all(parts, [watched] * len(parts))
         return [Outcome(part, None, report) for part, report in zip(parts, found, strict=True)]
     reach.check(where)
-    return _go([_Round(part, where, say, show if index == 0 else _unseen) for index, part in enumerate(parts)])
+    with Aside(where) as aside:
+        shows = [show, *[_unseen] * (len(parts) - 1)]
+        return _go([_Round(part, where, aside, say, seen) for part, seen in zip(parts, shows, strict=True)])
 
 
 def _unseen(_progress: Progress) -> None:
@@ -148,17 +151,6 @@ class Tracked(Watched):
         self.journal, self.follower = journal, follower
         self._progress_at = time.monotonic()
 
-    def model(self, reference: str) -> Model:
-        if is_reference(reference):
-            # The follower imports MLflow now; a second thread would only stand in its way.
-            self.follower.opened()
-        return super().model(reference)
-
-    def derived(self, corpus: str) -> Sequence[str]:
-        # As for a model: one thread imports MLflow, the other waits.
-        self.follower.opened()
-        return super().derived(corpus)
-
     def metric(self, name: str, value: float, step: int = 0) -> None:
         self.journal.append({"kind": "metrics", "values": as_points({name: float(value)}, step, now_ms())})
         self.follower.notify()
@@ -166,13 +158,13 @@ class Tracked(Watched):
     def register(self, folder: str, name: str) -> str:
         model, alias = split_name(name)
         self.journal.append({"kind": "register", "folder": folder, "name": name})
-        sender = self.follower.opened()
         if (reason := self.follower.settle()) is not None:
             self.log(f"MLflow is away ({reason}): {name} will be registered by `safelight results push`")
             return f"models:/{model}@{alias}" if alias else f"models:/{model}"
-        if name not in sender.registered:
-            raise JobFailed(f"MLflow would not register {name}: {'; '.join(sender.refused)}")
-        return sender.registered[name]
+        answer = self.follower.opened()
+        if name not in answer["registered"]:
+            raise JobFailed(f"MLflow would not register {name}: {'; '.join(answer['refused'])}")
+        return str(answer["registered"][name])
 
     def log(self, message: str) -> None:
         super().log(message)
@@ -194,12 +186,11 @@ class Tracked(Watched):
 class _Round:
     """One job from its first record to its last."""
 
-    def __init__(self, job: Job, where: Settings, say: Say, show: Show) -> None:
+    def __init__(self, job: Job, where: Settings, aside: Aside, say: Say, show: Show) -> None:
         self.job, self.say = job, say
         self.name = provenance.job_name(job)
-        self.where = where
         self.journal = Journal.create(where.state, self.name, masked(where.tracking_uri))
-        self.follower = Follower(self.journal, where)
+        self.follower = Follower(self.journal, aside)
         self.context = Tracked(where, say, show, self.journal, self.follower)
 
     def begin(self) -> None:
@@ -237,7 +228,7 @@ class _Round:
         reason = self.follower.finish()
         run_id = self.journal.run_id or ""
         if reason is None:
-            for refused in self.follower.opened().refused:
+            for refused in self.follower.opened()["refused"]:
                 self.say(f"warning: MLflow refused {refused}")
             self.journal.remove()
         else:

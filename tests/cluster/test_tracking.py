@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ from cluster.results.push import push
 from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
 from jobs.adopt import Adopt
-from jobs.spec import JobFailed, SpecError
+from jobs.spec import JobFailed, Report, SpecError
 from tests.cluster.toys import Toy, quiet
 from vision import names, weights
 
@@ -168,6 +170,20 @@ def test_a_store_that_cannot_be_opened_stops_the_job_while_it_works(here: Settin
     assert pending(here.state) == []
 
 
+def test_a_run_is_whole_though_the_process_that_speaks_to_mlflow_was_killed(here: Settings) -> None:
+    class Kills(Toy):
+        def run(self, context: Any = None) -> Report:
+            context.follower.opened()
+            os.kill(context.follower._aside._child.pid, signal.SIGKILL)
+            return super().run(context)
+
+    _, run_id = tracked(Kills(), quiet, quiet, here)
+    (run,) = recorded(here)
+    assert (run.info.run_id, run.info.status) == (run_id, "FINISHED")
+    assert run.data.metrics["top1.n"] == 30
+    assert pending(here.state) == []
+
+
 def test_a_job_that_was_killed_is_completed_by_a_push(tmp_path: Path, here: Settings) -> None:
     tracked(Toy(), quiet, quiet, here)  # the store exists, so the run is open before the end comes
     code = (
@@ -263,6 +279,4 @@ def predicted_elsewhere(here: Settings) -> int:
 
 def environment() -> dict[str, str]:
     """This process's environment, with this checkout on the path."""
-    import os
-
     return {**os.environ, "PYTHONPATH": str(ROOT)}

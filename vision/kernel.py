@@ -52,7 +52,7 @@ GPU_BATCH = 256
 
 
 class Kernel(Protocol):
-    """A compiled net."""
+    """A compiled net; several threads may call it."""
 
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
         """Logits of a batch, and the embedding where one was asked for.
@@ -103,6 +103,7 @@ def compiled(
     library: str | None = None,
     precision: str = "fp32",
     artifact: str | None = None,
+    streams: int = 1,
 ) -> Kernel:
     """The kernel of a model.
 
@@ -111,6 +112,7 @@ def compiled(
         library: "openvino", "torch" or "onnxruntime"; None is what the model itself is made for.
         precision: "fp32", "bf16" or "bf16-only"; see `vision.kernels.openvino`.
         artifact: folder made by `vision.kernels.artifact.make`, for "openvino".
+        streams: batches that openvino answers at once, in as many threads of its own; torch answers one at a time.
 
     Raises:
         ValueError: if the net cannot be built, or has no layer `embedding`, or the precision is not to be had.
@@ -123,7 +125,7 @@ def compiled(
 
         if artifact is None:
             raise ValueError("the kernel openvino needs an artifact of the model")
-        return OpenVino(Path(artifact), batch, precision)
+        return OpenVino(Path(artifact), batch, precision, streams)
     if library == "onnxruntime":
         from vision.kernels.graph import Onnx
 

@@ -28,7 +28,7 @@ class Asked:
     """What a user may ask of any predictor.
 
     Attributes:
-        library, precision, artifact: as `vision.kernel.compiled` takes them.
+        library, precision, artifact, streams: as `vision.kernel.compiled` takes them.
     """
 
     batch_size: int = kernel.CPU_BATCH
@@ -38,6 +38,7 @@ class Asked:
     library: str | None = None
     precision: str = "fp32"
     artifact: str | None = None
+    streams: int = 1
 
 
 Pixels = Array | CorruptImage
@@ -97,6 +98,7 @@ class Predictor:
             library=asked.library,
             precision=asked.precision,
             artifact=asked.artifact,
+            streams=asked.streams,
         )
 
     def answer(self, pixels: Sequence[Pixels], truth: Array) -> pa.Table:

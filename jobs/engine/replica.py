@@ -6,22 +6,30 @@ fails leaves the others alone.
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
 from jobs import compiling, storage
 from jobs.engine import pieces
 from jobs.engine.commit import Receipt, ShardWriter
+from jobs.engine.helpers import Helpers
 from jobs.engine.selection import Selection
 from jobs.engine.shard import Group, OpenShard, truth
 from vision import names
 from vision.model import Model
 from vision.predictor import Asked, Loaded, Loader, Predictor
+
+PART = 16
+"""Pictures that are made into pixels before they are answered: a tenth of a second's work of a small net."""
+
+MOST_HELPERS = 7
+"""Past so many, the one thread that decodes is what limits; more cores take more workers."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +74,52 @@ Outcome = Receipt | Failure | None
 
 @dataclass(frozen=True)
 class Replica:
-    """What a worker is made of; `make` builds it where it will work."""
+    """What a worker is made of; `make` builds it where it will work.
+
+    Attributes:
+        alone: no other worker works on this machine, so that this one may use all its cores.
+    """
 
     corpus: str
     targets: tuple[Target, ...]
     selection: Selection
     code: str | None = None
+    alone: bool = False
 
     def make(self) -> Worker:
         if self.code:
             names.trust(self.code)
         return Worker(self)
 
+    def on_gpu(self) -> bool:
+        return any(target.asked.device != "cpu" for target in self.targets)
+
     def decoders(self) -> int:
         """Threads that decode beside a GPU: this process's share of the cores. On a CPU the kernel needs the core."""
-        if all(target.asked.device == "cpu" for target in self.targets):
-            return 0
-        return max(len(os.sched_getaffinity(0)) - 1, 1)
+        return max(_cores() - 1, 1) if self.on_gpu() else 0
+
+    def helpers(self) -> int:
+        """Threads that answer while this process's main thread decodes, or sees to it."""
+        if self.on_gpu():
+            return 1
+        return min(_cores() - 1, MOST_HELPERS) if self.alone else 0
+
+    def part(self) -> int:
+        """Pictures of one step: whole batches."""
+        return max(PART, *(target.asked.batch_size for target in self.targets))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a row group, and their pixels."""
+
+    group: int
+    rows: pa.Table
+    pixels: Loaded
 
 
 class Worker:
@@ -92,14 +129,17 @@ class Worker:
         self._replica = replica
         looks = tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets))
         self._loader = Loader(looks, replica.decoders())
+        # On a GPU a part is a large batch: one waits while the other is answered.
+        self._helpers = Helpers(replica.helpers(), depth=1 if replica.on_gpu() else 8)
         self._predictors = [self._predictor(target) for target in replica.targets]
-        self._reader, self._ahead = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._reader = ThreadPoolExecutor(1)
         self._opened: dict[str, Future[OpenShard]] = {}
         self._next = ""
 
     def _predictor(self, target: Target) -> Predictor | Failure:
         try:
             asked = compiling.here(target.model, target.asked, self._replica.code)
+            asked = replace(asked, streams=self._replica.helpers() + 1)
             found: Predictor = names.room(target.model.task).predictor(target.model, asked)
         except Exception as error:
             return self._failed(error)
@@ -140,11 +180,11 @@ class Worker:
         """Answer a shard, a row group at a time, and commit it for each model."""
         targets, writers = self._replica.targets, dict[int, ShardWriter]()
         try:
-            for group, pixels in self._loaded(shard, shard.groups()):
-                for index, answers in self._answers(group, pixels, lease):
+            for answers in self._answered(shard, shard.groups(), lease):
+                for index, table in answers.items():
                     if index not in writers:
                         writers[index] = ShardWriter(storage.join(targets[index].output, lease.file))
-                    writers[index].add(answers)
+                    writers[index].add(table)
             return self._settled(lease, lambda index: writers[index].commit(_receipt(lease, index)))
         finally:
             for writer in writers.values():
@@ -153,38 +193,41 @@ class Worker:
     def _piece(self, shard: OpenShard, lease: Lease, number: int) -> tuple[Outcome, ...]:
         """Answer one row group of a shard that others share."""
         counted = dict[int, Receipt]()
-        for group, pixels in self._loaded(shard, [g for g in shard.groups() if g.number == number]):
-            for index, answers in self._answers(group, pixels, lease):
-                pieces.write(self._replica.targets[index].output, lease.file, number, answers)
-                counted[index] = replace(_receipt(lease, index), rows=len(answers))
+        for answers in self._answered(shard, [g for g in shard.groups() if g.number == number], lease):
+            for index, table in answers.items():
+                pieces.write(self._replica.targets[index].output, lease.file, number, table)
+                counted[index] = replace(_receipt(lease, index), rows=len(table))
         return self._settled(lease, counted.__getitem__)
 
-    def _loaded(self, shard: OpenShard, groups: list[Group]) -> Iterator[tuple[Group, Loaded]]:
-        """Row groups with their pixels; beside a GPU the next ones are decoded while it works on these."""
-        if not self._replica.decoders():
-            yield from ((group, self._loader.load(shard.images(group))) for group in groups)
-            return
-        coming: deque[tuple[Group, Future[Loaded]]] = deque()
-        for group in groups:
-            coming.append((group, self._ahead.submit(self._loader.load, shard.images(group))))
-            if len(coming) > 1:
-                done, pixels = coming.popleft()
-                yield done, pixels.result()
-        yield from ((group, pixels.result()) for group, pixels in coming)
+    def _answered(self, shard: OpenShard, groups: list[Group], lease: Lease) -> Iterator[Mapping[int, pa.Table]]:
+        """Of each row group, the answers of each model that lacks them and has not failed."""
+        wanted = [index for index, mark in enumerate(lease.fingerprints) if mark is not None]
+        answered = self._helpers.map(partial(self._answer, wanted), self._parts(shard, groups))
+        for _, found in itertools.groupby(answered, lambda answer: answer[0]):
+            parts = [tables for _, tables in found]
+            whole = [index for index in wanted if all(index in tables for tables in parts)]
+            yield {index: pa.concat_tables([t[index] for t in parts]).combine_chunks() for index in whole}
 
-    def _answers(self, group: Group, pixels: Loaded, lease: Lease) -> Iterator[tuple[int, pa.Table]]:
-        """(model, its answers) to a row group, for the models that lack them and have not failed."""
-        labels, ids = truth(group.rows), group.rows["id"].combine_chunks()
-        for index, target in enumerate(self._replica.targets):
-            predictor = self._predictors[index]
-            if isinstance(predictor, Failure) or lease.fingerprints[index] is None:
+    def _parts(self, shard: OpenShard, groups: list[Group]) -> Iterator[Part]:
+        size = self._replica.part()
+        for group in groups:
+            images = shard.images(group)
+            for start in range(0, max(len(group.rows), 1), size):
+                rows = group.rows.slice(start, size)
+                yield Part(group.number, rows, self._loader.load(itertools.islice(images, len(rows))))
+
+    def _answer(self, wanted: list[int], part: Part) -> tuple[int, Mapping[int, pa.Table]]:
+        """(row group, model: its answers) for a part of one. Runs in helpers too."""
+        labels, ids, found = truth(part.rows), part.rows["id"].combine_chunks(), dict[int, pa.Table]()
+        for index in wanted:
+            predictor, look = self._predictors[index], self._replica.targets[index].model.preprocessing
+            if isinstance(predictor, Failure):
                 continue
             try:
-                answers = predictor.answer(pixels[target.model.preprocessing], labels)
+                found[index] = predictor.answer(part.pixels[look], labels).add_column(0, "id", ids)
             except Exception as error:
                 self._predictors[index] = self._failed(error)
-                continue
-            yield index, answers.add_column(0, "id", ids)
+        return part.group, found
 
     def _sealed(self, lease: Lease) -> tuple[Outcome, ...]:
         targets = self._replica.targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -125,6 +125,7 @@ def carry_out(
     count = min(count, len(todo))
     for course in courses:
         course.tally.workers = max(count, 1)
+    replica = replace(replica, alone=count == 0)
     for lease, outcomes in pool.spread(todo, replica.make, count, gpus=gpus):
         todo.done(lease)
         for course, outcome in zip(courses, outcomes, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from vision.accumulator import Array
@@ -45,6 +46,8 @@ class Torch:
         self._mean, self._std = (torch.tensor(s, device=self._device).view(1, 3, 1, 1) for s in statistics)
         self._bgr = model.preprocessing.order == "BGR"
         self._seen: list[Any] = []
+        # A net may keep things between its calls, as the watched layer does here.
+        self._turn = threading.Lock()
         if embedding:
             self._watch(embedding)
 
@@ -58,7 +61,7 @@ class Torch:
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
         import torch
 
-        with torch.inference_mode():
+        with self._turn, torch.inference_mode():
             batch = torch.from_numpy(padded(pixels, self._batch)).to(self._device).permute(0, 3, 1, 2)
             batch = batch.flip(1) if self._bgr else batch
             inputs = ((batch.float().div_(255) - self._mean) / self._std).to(self._type)

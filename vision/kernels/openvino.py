@@ -7,6 +7,7 @@ that does so out of the process, for which OpenVINO has a silent stand-in; every
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,25 +37,40 @@ class OpenVino:
         folder: an artifact, see `vision.kernels.artifact`.
         precision: "fp32"; "bf16-only", where each layer's numbers are rounded to 8 bits of mantissa; or "bf16", the
             same but that a picture whose best two classes lie within `CLOSE` logits is answered again in fp32.
+        streams: threads that may call it at once; each batch is one thread's work.
 
     Raises:
         ValueError: if the CPU has no bfloat16 and it was asked for.
     """
 
-    def __init__(self, folder: Path, batch: int, precision: str) -> None:
+    def __init__(self, folder: Path, batch: int, precision: str, streams: int = 1) -> None:
         self._batch = batch
         if precision != "fp32" and "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ValueError("this CPU has no bfloat16: use precision fp32")
-        self._first = _request(folder / NET, "f32" if precision == "fp32" else "bf16")
-        self._again = _request(folder / SINGLE, "f32") if precision == "bf16" else None
+        self._first = _Net(folder / NET, "f32" if precision == "fp32" else "bf16", streams)
+        self._again = _Net(folder / SINGLE, "f32", streams) if precision == "bf16" else None
 
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
-        logits = _run(self._first, padded(pixels, self._batch))[: len(pixels)]
+        logits = self._first(padded(pixels, self._batch))[: len(pixels)]
         if self._again is not None:
             # Each picture's own logits decide, so its neighbours still do not matter.
             for index in np.flatnonzero(gaps(logits) < CLOSE):
-                logits[index] = _run(self._again, pixels[index : index + 1])[0]
+                logits[index] = self._again(pixels[index : index + 1])[0]
         return logits, None
+
+
+class _Net:
+    """A compiled graph and what each thread keeps of a call."""
+
+    def __init__(self, path: Path, precision: str, streams: int) -> None:
+        self._compiled = _compiled(path.resolve(), precision, streams)
+        self._mine = threading.local()
+
+    def __call__(self, pixels: Array) -> Array:
+        """(B, K) float32, a copy: the request's own memory is written over by the next batch."""
+        if not hasattr(self._mine, "request"):
+            self._mine.request = self._compiled.create_infer_request()
+        return np.array(self._mine.request.infer([np.ascontiguousarray(pixels)])[0], np.float32)
 
 
 @cache
@@ -67,20 +83,11 @@ def core() -> Any:
 # its memory back with the net; where that happens in another thread (a garbage collection will do), the next signal
 # of the first, such as the one that ends an image's time, would be served on memory that is gone.
 @cache
-def _compiled(path: Path, precision: str) -> Any:
+def _compiled(path: Path, precision: str, streams: int) -> Any:
     settings = {
-        "INFERENCE_NUM_THREADS": 1,
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": streams,
+        "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
         "INFERENCE_PRECISION_HINT": precision,
     }
     return core().compile_model(core().read_model(path), "CPU", settings)
-
-
-def _request(path: Path, precision: str) -> Any:
-    return _compiled(path.resolve(), precision).create_infer_request()
-
-
-def _run(request: Any, pixels: Array) -> Array:
-    """(B, K) float32, a copy: the request's own memory is written over by the next batch."""
-    return np.array(request.infer([np.ascontiguousarray(pixels)])[0], np.float32)

@@ -48,9 +48,9 @@ Array = npt.NDArray[Any]
 MAX_PIXELS = 89_478_485
 """Pillow's own limit: a quarter of a gigabyte at 3 bytes a pixel."""
 
-_LEFT_TO_RESIZE = 5  # see `Preprocessing.load` for what this costs in grey levels
+_LEFT_TO_RESIZE = 3  # see `Preprocessing.load` for what this costs in grey levels
 _LEAST_TARGET = 64
-_RULE = 2  # to be raised with every change of pixels that no library's version tells of
+_RULE = 3
 _BUDGET = 5  # bytes of memory a pixel of the limit
 
 _TURNS = {
@@ -113,8 +113,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, shrink_to: tuple[int, i
     Args:
         data: a whole file: JPEG, PNG, GIF, WebP, TIFF, BMP, PNM, JPEG 2000, AVIF; HEIC with pillow-heif.
         max_pixels: width times height above which the header alone is enough to refuse.
-        shrink_to: (height, width) that the picture will be shrunk to anyway, upright. A JPEG at least ten times as
-            large on both sides is then decoded at 1/2, 1/4 or 1/8, no smaller than five times that size. Faster,
+        shrink_to: (height, width) that the picture will be shrunk to anyway, upright. A JPEG at least six times as
+            large on both sides is then decoded at 1/2, 1/4 or 1/8, no smaller than three times that size. Faster,
             and no longer pixel-exact: see `Preprocessing.load`.
 
     Returns:
@@ -228,7 +228,7 @@ def _orientation(kind: str, file: Any) -> int:
 
 
 def _shrink(file: ImageFile.ImageFile, target: tuple[int, int]) -> int:
-    """Have a JPEG decoded at 1/8, 1/4 or 1/2, as far as leaves five times the target to be resized as ever.
+    """Have a JPEG decoded at 1/8, 1/4 or 1/2, as far as leaves three times the target to be resized as ever.
 
     Only by a scale that divides both sides: otherwise the last row and column stand for less than the others, and
     what is resized from them is shifted, by up to 5 grey levels on average.

@@ -136,12 +136,12 @@ def test_large_arrays_are_filled_in_strips() -> None:
 def test_shrinking_in_the_decoder_leaves_enough_to_resize(hostile: ModuleType) -> None:
     photo = Image.fromarray(hostile.photo(1280, 1600))
     data = hostile.encode(photo, "JPEG", quality=90)
-    assert decode(data, shrink_to=(64, 80)).shape == (320, 400, 3)  # by 4: five times what is wanted
-    assert decode(data, shrink_to=(65, 80)).shape == (640, 800, 3)
-    assert decode(data, shrink_to=(129, 80)).shape == (1280, 1600, 3)
+    assert decode(data, shrink_to=(106, 80)).shape == (320, 400, 3)  # by 4: three times what is wanted
+    assert decode(data, shrink_to=(107, 80)).shape == (640, 800, 3)
+    assert decode(data, shrink_to=(214, 80)).shape == (1280, 1600, 3)
     assert decode(data, shrink_to=(63, 63)).shape == (1280, 1600, 3)  # too small to stay close to exact
     turned = hostile.encode(photo, "JPEG", quality=90, exif=hostile._exif(6))
-    assert decode(turned, shrink_to=(160, 128)).shape == (800, 640, 3)
+    assert decode(turned, shrink_to=(266, 128)).shape == (800, 640, 3)
     uneven = hostile.encode(photo.crop((0, 0, 1599, 1280)), "JPEG")
     assert decode(uneven, shrink_to=(64, 64)).shape == (1280, 1599, 3)  # 1599 is odd: no scale divides it
 

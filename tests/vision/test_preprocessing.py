@@ -132,9 +132,9 @@ def test_shrinking_stays_close(hostile: ModuleType) -> None:
     assert difference.max() <= 4
 
 
-def test_photographs_below_ten_times_the_target_are_exact(hostile: ModuleType) -> None:
+def test_photographs_below_six_times_the_target_are_exact(hostile: ModuleType) -> None:
     data = hostile.encode(Image.fromarray(hostile.photo(1278, 1600)), "JPEG", quality=90)
-    preprocessing = Preprocessing(resize=128, crop=112)
+    preprocessing = Preprocessing(resize=214, crop=192)
     assert np.array_equal(preprocessing.load(data), preprocessing.load(data, shrink=False))
 
 
@@ -223,13 +223,15 @@ def test_real_photographs_stay_close_when_scaled(shared_images: Path) -> None:
     """Where the target is small enough for a real photograph to be large beside it."""
     files = sorted(p for p in shared_images.rglob("*") if p.suffix.lower() in (".jpeg", ".jpg"))
     preprocessing = Preprocessing(resize=64, crop=56)
-    scaled = 0
+    scaled = []
     for file in files:
         data = file.read_bytes()
         with Image.open(io.BytesIO(data)) as opened:
-            if min(opened.size) < 640:
+            if min(opened.size) < 384:
                 continue
         exact, fast = preprocessing.load(data, shrink=False).astype(int), preprocessing.load(data).astype(int)
-        scaled += not np.array_equal(exact, fast)
-        assert np.abs(exact - fast).mean() < 0.5, file.name
-    assert scaled >= 5
+        if not np.array_equal(exact, fast):
+            scaled.append(np.abs(exact - fast).mean())
+    assert len(scaled) >= 5
+    assert np.mean(scaled) < 0.35
+    assert np.max(scaled) < 0.7

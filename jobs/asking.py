@@ -22,6 +22,9 @@ class Predicting(Reads):
     )
     batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 4 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
+    retry_s: float = Field(
+        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
+    )
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
     kernel: Literal["auto", "openvino", "torch", "onnxruntime"] = Field(
         "auto", description="what computes; auto: openvino on a CPU where it is installed, else torch or onnxruntime"

@@ -69,7 +69,7 @@ def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context
             claims.enter_context(storage.claim(output))
         courses = [_course(reading, *one) for one in prepared]
         replica = Replica(reading.url, tuple(c.target for c in courses), reading.selection, first.code)
-        run.carry_out(courses, replica, first.workers, first.gpus_per_worker, first.max_errors)
+        run.carry_out(courses, replica, first)
     return [_applied(reading, course) for course in courses]
 
 

@@ -7,10 +7,12 @@ once: workers commit whole files under fixed names, which makes that harmless.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,7 +28,11 @@ Work = Callable[[T], R]
 IN_FLIGHT = 2
 """Descriptors at one actor: the one it works on, and the next, so that it never waits for the driver."""
 
-REACH_S = 10.0
+REACH_S = 10
+"""Seconds in which a cluster must let us in."""
+
+WATCH_S = 5.0
+"""Silence after which Ray's head is asked whether it is still there."""
 
 ATTEMPTS = 3
 """Workers that one descriptor may kill before the job fails."""
@@ -35,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 def spread(
-    tasks: Iterable[T], make: Callable[[], Work[T, R]], workers: int, *, gpus: float = 0.0
+    tasks: Iterable[T], make: Callable[[], Work[T, R]], workers: int, *, gpus: float = 0.0, retry_s: float = 30.0
 ) -> Iterator[tuple[T, R]]:
     """Yield (task, receipt) as each is done, in any order.
 
@@ -46,15 +52,16 @@ def spread(
             next while it works, so that it can read ahead.
         workers: actors to spread over; 0 works in this process, without Ray.
         gpus: GPUs that each actor reserves.
+        retry_s: how long Ray's head may be away.
 
     Raises:
-        JobFailed: if one descriptor killed `ATTEMPTS` workers.
+        JobFailed: if one descriptor killed `ATTEMPTS` workers, or Ray is lost.
         Exception: what a worker raised, as it raised it.
     """
     if workers == 0:
         yield from _here(iter(tasks), make())
     else:
-        yield from _Crew(make, workers, gpus).run(iter(tasks))
+        yield from _Crew(make, workers, gpus, retry_s).run(iter(tasks))
 
 
 def _here(tasks: Iterator[T], work: Work[T, R]) -> Iterator[tuple[T, R]]:
@@ -87,8 +94,30 @@ def start_ray(workers: int) -> Any:
                 "include_dashboard": False,
                 "object_store_memory": 100 * 2**20,
             }
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(REACH_S))
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+            raise JobFailed(f"Ray at {address} cannot be used: {_refusal(address) or _first_line(error)}") from None
     return ray
+
+
+def _refusal(address: str) -> str | None:
+    """What the head of a cluster says to who knocks, where Ray only says that it could not come in."""
+    from ray import _raylet
+    from ray.exceptions import AuthenticationError
+
+    try:
+        _raylet.GcsClient(address=address)  # type: ignore[attr-defined]
+    except AuthenticationError:
+        return "it does not know this token (RAY_AUTH_MODE=token with RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH)"
+    except Exception as error:
+        return _first_line(error)
+    return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def check_reachable(address: str) -> None:
@@ -107,7 +136,7 @@ def check_reachable(address: str) -> None:
 
 
 def stop_ray() -> None:
-    """Let go of Ray, if this process holds it."""
+    """Let go of Ray, if this process holds it and its head still answers."""
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         ray.shutdown()
@@ -136,9 +165,44 @@ class _Host:
         return self._work(task)
 
 
+def _leave() -> None:
+    """End the process without Ray's goodbyes: to a head that is gone they take a minute and end in a crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+class _Head:
+    """Whether Ray's head is still there: Ray itself waits for minutes, and then ends the process."""
+
+    def __init__(self, address: str, retry_s: float) -> None:
+        self._address, self._retry_s = address, retry_s
+        self._heard = time.monotonic()
+        self.lost = False
+
+    def check(self) -> None:
+        """Nothing, if it answers or has not been away for long.
+
+        Raises:
+            JobFailed: if it was silent for `retry_s`.
+        """
+        try:
+            check_reachable(self._address)
+        except JobFailed as error:
+            if time.monotonic() - self._heard >= self._retry_s:
+                self.lost = True
+                atexit.register(_leave)
+                raise JobFailed(
+                    f"{error}; it was lost {self._retry_s:g} s ago: what is committed stays, run the same command again"
+                ) from None
+        else:
+            self._heard = time.monotonic()
+
+
 class _Crew(Generic[T, R]):
-    def __init__(self, make: Callable[[], Work[T, R]], workers: int, gpus: float) -> None:
+    def __init__(self, make: Callable[[], Work[T, R]], workers: int, gpus: float, retry_s: float) -> None:
         self._ray = start_ray(workers)
+        self._head = _Head(self._ray.get_runtime_context().gcs_address, retry_s)
         host = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Host)
         self._new_actor: Callable[[], Any] = lambda: host.remote(make)
         self._seats: list[_Seat[T]] = []
@@ -153,10 +217,13 @@ class _Crew(Generic[T, R]):
                 leased = {ref: seat for seat in self._seats for ref, _ in seat.leased}
                 if not leased:
                     return
-                for ref in self._ray.wait(list(leased), num_returns=1)[0]:
+                answered = self._ray.wait(list(leased), num_returns=1, timeout=WATCH_S)[0]
+                if not answered:
+                    self._head.check()
+                for ref in answered:
                     yield from self._collect(leased[ref], ref)
         finally:
-            for seat in self._seats:
+            for seat in () if self._head.lost else self._seats:
                 with suppress(Exception):
                     self._ray.kill(seat.actor)
 
@@ -202,7 +269,7 @@ class _Crew(Generic[T, R]):
         """Replace a dead actor and lease its descriptors again; the oldest is the one it died on."""
         first = seat.leased[0][1]
         self._deaths[id(first)] = self._deaths.get(id(first), 0) + 1
-        reason = str(error).strip().splitlines()[0]
+        reason = _first_line(error)
         if self._deaths[id(first)] >= ATTEMPTS:
             raise JobFailed(f"{first} killed {ATTEMPTS} workers: {reason}")
         _log.warning("a worker died on %s (%s); its work is leased again", first, reason)

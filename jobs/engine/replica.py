@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs import compiling, storage
 from jobs.engine import pieces
 from jobs.engine.commit import Receipt, ShardWriter
-from jobs.engine.helpers import Helpers
+from jobs.engine.overlap import Overlap
 from jobs.engine.selection import Selection
 from jobs.engine.shard import Group, OpenShard, truth
 from vision import names
@@ -28,7 +28,7 @@ from vision.predictor import Asked, Loaded, Loader, Predictor
 PART = 16
 """Pictures that are made into pixels before they are answered: a tenth of a second's work of a small net."""
 
-MOST_HELPERS = 7
+MOST_THREADS = 7
 """Past so many, the one thread that decodes is what limits; more cores take more workers."""
 
 
@@ -98,11 +98,11 @@ class Replica:
         """Threads that decode beside a GPU: this process's share of the cores. On a CPU the kernel needs the core."""
         return max(_cores() - 1, 1) if self.on_gpu() else 0
 
-    def helpers(self) -> int:
+    def threads(self) -> int:
         """Threads that answer while this process's main thread decodes, or sees to it."""
         if self.on_gpu():
             return 1
-        return min(_cores() - 1, MOST_HELPERS) if self.alone else 0
+        return min(_cores() - 1, MOST_THREADS) if self.alone else 0
 
     def part(self) -> int:
         """Pictures of one step: whole batches."""
@@ -130,7 +130,7 @@ class Worker:
         looks = tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets))
         self._loader = Loader(looks, replica.decoders())
         # On a GPU a part is a large batch: one waits while the other is answered.
-        self._helpers = Helpers(replica.helpers(), depth=1 if replica.on_gpu() else 8)
+        self._overlap = Overlap(replica.threads(), depth=1 if replica.on_gpu() else 8)
         self._predictors = [self._predictor(target) for target in replica.targets]
         self._reader = ThreadPoolExecutor(1)
         self._opened: dict[str, Future[OpenShard]] = {}
@@ -139,7 +139,7 @@ class Worker:
     def _predictor(self, target: Target) -> Predictor | Failure:
         try:
             asked = compiling.here(target.model, target.asked, self._replica.code)
-            asked = replace(asked, streams=self._replica.helpers() + 1)
+            asked = replace(asked, streams=self._replica.threads() + 1)
             found: Predictor = names.room(target.model.task).predictor(target.model, asked)
         except Exception as error:
             return self._failed(error)
@@ -202,7 +202,7 @@ class Worker:
     def _answered(self, shard: OpenShard, groups: list[Group], lease: Lease) -> Iterator[Mapping[int, pa.Table]]:
         """Of each row group, the answers of each model that lacks them and has not failed."""
         wanted = [index for index, mark in enumerate(lease.fingerprints) if mark is not None]
-        answered = self._helpers.map(partial(self._answer, wanted), self._parts(shard, groups))
+        answered = self._overlap.map(partial(self._answer, wanted), self._parts(shard, groups))
         for _, found in itertools.groupby(answered, lambda answer: answer[0]):
             parts = [tables for _, tables in found]
             whole = [index for index in wanted if all(index in tables for tables in parts)]
@@ -217,7 +217,7 @@ class Worker:
                 yield Part(group.number, rows, self._loader.load(itertools.islice(images, len(rows))))
 
     def _answer(self, wanted: list[int], part: Part) -> tuple[int, Mapping[int, pa.Table]]:
-        """(row group, model: its answers) for a part of one. Runs in helpers too."""
+        """(row group, model: its answers) for a part of one. Runs in other threads too."""
         labels, ids, found = truth(part.rows), part.rows["id"].combine_chunks(), dict[int, pa.Table]()
         for index in wanted:
             predictor, look = self._predictors[index], self._replica.targets[index].model.preprocessing

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import storage
+from jobs.asking import Predicting
 from jobs.engine import commit, pool
 from jobs.engine.commit import Receipt
 from jobs.engine.leases import Leases
@@ -104,33 +105,30 @@ def workers_for(asked: int | None, rows: int) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
-def carry_out(
-    courses: Sequence[Course],
-    replica: Replica,
-    workers: int | None = None,
-    gpus: float = 0.0,
-    max_errors: float = 1.0,
-) -> None:
+def carry_out(courses: Sequence[Course], replica: Replica, job: Predicting) -> None:
     """Answer what each model lacks, all in one pass, and finish their manifests.
+
+    Args:
+        job: says how: workers, gpus_per_worker, max_errors, retry_s.
 
     Raises:
         JobFailed: when more than `max_errors` of all rows are broken; what is committed stays.
     """
     for course in courses:
         commit.sweep(course.target.output)
-        _hold(course, max_errors)
+        _hold(course, job.max_errors)
     plans = [course.plan for course in courses]
-    count = workers_for(workers, max(plan.rows_missing for plan in plans))
+    count = workers_for(job.workers, max(plan.rows_missing for plan in plans))
     todo = Leases(plans, replica.corpus, count, replica.selection == Selection())
     count = min(count, len(todo))
     for course in courses:
         course.tally.workers = max(count, 1)
     replica = replace(replica, alone=count == 0)
-    for lease, outcomes in pool.spread(todo, replica.make, count, gpus=gpus):
+    for lease, outcomes in pool.spread(todo, replica.make, count, gpus=job.gpus_per_worker, retry_s=job.retry_s):
         todo.done(lease)
         for course, outcome in zip(courses, outcomes, strict=True):
             course.take(outcome, lease)
-            _hold(course, max_errors)
+            _hold(course, job.max_errors)
     for course in courses:
         course.finish()
 

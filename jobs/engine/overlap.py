@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Helpers:
+class Overlap:
     """So many threads beside the caller's; with none of them the caller does everything.
 
     Args:

@@ -28,6 +28,9 @@ from vision.predictor import Asked, Loaded, Loader, Predictor
 PART = 16
 """Pictures that are made into pixels before they are answered: a tenth of a second's work of a small net."""
 
+GPU_THREADS = 2
+"""One has its batch copied while the device computes for the other."""
+
 MOST_THREADS = 7
 """Past so many, the one thread that decodes is what limits; more cores take more workers."""
 
@@ -101,7 +104,7 @@ class Replica:
     def threads(self) -> int:
         """Threads that answer while this process's main thread decodes, or sees to it."""
         if self.on_gpu():
-            return 1
+            return GPU_THREADS
         return min(_cores() - 1, MOST_THREADS) if self.alone else 0
 
     def part(self) -> int:
@@ -129,8 +132,8 @@ class Worker:
         self._replica = replica
         looks = tuple(dict.fromkeys(target.model.preprocessing for target in replica.targets))
         self._loader = Loader(looks, replica.decoders())
-        # On a GPU a part is a large batch: one waits while the other is answered.
-        self._overlap = Overlap(replica.threads(), depth=1 if replica.on_gpu() else 8)
+        # On a GPU a part is a large batch, and few may wait.
+        self._overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 8)
         self._predictors = [self._predictor(target) for target in replica.targets]
         self._reader = ThreadPoolExecutor(1)
         self._opened: dict[str, Future[OpenShard]] = {}

@@ -134,6 +134,21 @@ def test_two_at_once_leave_one_whole_artifact(small_model: str, tmp_path: Path) 
     assert artifact.fault(tmp_path / "a", "fp32") is None
 
 
+@pytest.mark.parametrize("library", ["openvino", "torch"])
+def test_threads_that_call_at_once_get_their_own_answers(small_model: str, small_artifact: str, library: str) -> None:
+    found, pixels = model.load(small_model), pictures(64, 28)
+    layer = None if library == "openvino" else "tanh4"
+    run = kernel.compiled(found, "cpu", 8, layer, library=library, artifact=small_artifact, streams=3)
+    batches = [pixels[start : start + 8] for start in range(0, 64, 8)]
+    alone = [run(batch) for batch in batches]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(run, batches * 5))
+    for (logits, embedding), (want, want_embedding) in zip(together, alone * 5, strict=True):
+        assert np.array_equal(logits, want)
+        assert (embedding is None) == (layer is None)
+        assert embedding is None or np.array_equal(embedding, want_embedding)
+
+
 def test_pictures_of_the_probe_are_fixed() -> None:
     once, again = probe.pictures((32, 48), 2), probe.pictures((32, 48), 2)
     assert once.shape == (2, 32, 48, 3)

@@ -1,8 +1,13 @@
-"""Nets in torch: channels last, convolutions folded with their norms, one thread on a CPU."""
+"""Nets in torch: channels last, convolutions folded with their norms, one thread on a CPU.
+
+On a GPU each calling thread has pinned memory and a stream of its own: while the device computes for one, pictures
+of the next are copied as bytes, and normalised there.
+"""
 
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from vision.accumulator import Array
@@ -48,6 +53,7 @@ class Torch:
         self._seen: list[Any] = []
         # A net may keep things between its calls, as the watched layer does here.
         self._turn = threading.Lock()
+        self._mine = threading.local()
         if embedding:
             self._watch(embedding)
 
@@ -61,14 +67,41 @@ class Torch:
     def __call__(self, pixels: Array) -> tuple[Array, Array | None]:
         import torch
 
-        with self._turn, torch.inference_mode():
-            batch = torch.from_numpy(padded(pixels, self._batch)).to(self._device).permute(0, 3, 1, 2)
+        with torch.inference_mode(), self._stream():
+            batch = self._on_device(padded(pixels, self._batch)).permute(0, 3, 1, 2)
             batch = batch.flip(1) if self._bgr else batch
             inputs = ((batch.float().div_(255) - self._mean) / self._std).to(self._type)
-            logits = self._net(inputs.contiguous(memory_format=torch.channels_last))
-            embedding = _vectors(self._seen.pop()) if self._seen else None
-        kept = slice(0, len(pixels))
-        return _numpy(logits)[kept], None if embedding is None else _numpy(embedding)[kept]
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            with self._turn:
+                logits = self._net(inputs)
+                embedding = _vectors(self._seen.pop()) if self._seen else None
+            kept = slice(0, len(pixels))
+            return _numpy(logits)[kept], None if embedding is None else _numpy(embedding)[kept]
+
+    def _stream(self) -> AbstractContextManager[Any]:
+        """This thread's queue of work on the device."""
+        import torch
+
+        cuda: Any = torch.cuda
+        if self._device.type == "cpu":
+            return nullcontext()
+        if not hasattr(self._mine, "stream"):
+            self._mine.stream = cuda.Stream(self._device)
+            # The weights were put there on another one.
+            self._mine.stream.wait_stream(cuda.default_stream(self._device))
+        found: AbstractContextManager[Any] = cuda.stream(self._mine.stream)
+        return found
+
+    def _on_device(self, pixels: Array) -> Any:
+        """(B, h, w, 3) uint8 on the device; a call ends with its answers on the host, so the memory is free again."""
+        import torch
+
+        found = torch.from_numpy(pixels)
+        if self._device.type == "cpu":
+            return found
+        if not hasattr(self._mine, "pinned"):
+            self._mine.pinned = torch.empty_like(found, pin_memory=True)
+        return self._mine.pinned.copy_(found).to(self._device, non_blocking=True)
 
 
 def folded(net: Any) -> Any:

@@ -19,11 +19,12 @@ from jobs.spec import Job, Report
 _DIGEST_LIMIT = 36
 
 
-def begin(journal: Journal, job: Job) -> None:
-    """The fields, defaults too, the job as YAML, and whose code it is."""
+def begin(journal: Journal, job: Job, extra: Mapping[str, str]) -> None:
+    """The fields, defaults too, the job as YAML, whose code it is, and what else whoever began it has to say."""
     params = {name: as_parameter(value) for name, value in fields(job).items()}
     journal.append({"kind": "params", "values": params})
-    journal.append({"kind": "tags", "values": {"mlflow.runName": provenance.title(job), **provenance.facts()}})
+    facts = {"mlflow.runName": provenance.title(job), **provenance.facts()}
+    journal.append({"kind": "tags", "values": facts | {name: as_tag(value) for name, value in extra.items()}})
     _file(journal, "job.yaml", masked(job.to_yaml()))
 
 

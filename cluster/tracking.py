@@ -8,8 +8,9 @@ that cannot be reached at the start stops the job within half a minute; one that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cluster import forgetting, provenance, reach, records
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 PROGRESS_S = 15.0
 """How often progress becomes a point of a metric."""
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 Say = Callable[[str], None]
 Show = Callable[[Progress], None]
 
@@ -42,13 +45,16 @@ class Outcome:
     report: Report | Exception
 
 
-def tracked(job: Job, say: Say, show: Show, where: Settings | None = None) -> tuple[Report, str | None]:
+def tracked(
+    job: Job, say: Say, show: Show, where: Settings | None = None, tags: Mapping[str, str] = _NONE
+) -> tuple[Report, str | None]:
     """Run a job that is one run, and record it.
 
     Args:
         say: takes a line for whoever watches.
         show: takes how far the job is.
         where: other addresses than those of the environment.
+        tags: facts that the run has from its beginning, by their whole names (`safelight.night`).
 
     Returns:
         The report, and the id of its run; None for a job that is not tracked.
@@ -57,14 +63,18 @@ def tracked(job: Job, say: Say, show: Show, where: Settings | None = None) -> tu
         JobFailed: also if MLflow cannot be reached at the start.
         KeyboardInterrupt: passed on, once the run is marked as killed.
     """
-    (outcome,) = tracked_parts(job, say, show, where)
+    (outcome,) = tracked_parts(job, say, show, where, tags)
     if isinstance(outcome.report, Exception):
         raise outcome.report
     return outcome.report, outcome.run_id
 
 
-def tracked_parts(job: Job, say: Say, show: Show, where: Settings | None = None) -> list[Outcome]:
+def tracked_parts(
+    job: Job, say: Say, show: Show, where: Settings | None = None, tags: Mapping[str, str] = _NONE
+) -> list[Outcome]:
     """Run a job and record a run for each of its parts; a part that fails leaves its error in its place.
+
+    `tags` are facts that all these runs have from their beginning.
 
     Raises:
         JobFailed: if nothing could be done, or MLflow cannot be reached at the start.
@@ -78,7 +88,7 @@ def tracked_parts(job: Job, say: Say, show: Show, where: Settings | None = None)
     reach.check(where)
     with Aside(where) as aside:
         shows = [show, *[_unseen] * (len(parts) - 1)]
-        return _go([_Round(part, where, aside, say, seen) for part, seen in zip(parts, shows, strict=True)])
+        return _go([_Round(part, where, aside, say, seen, tags) for part, seen in zip(parts, shows, strict=True)])
 
 
 def _unseen(_progress: Progress) -> None:
@@ -186,8 +196,10 @@ class Tracked(Watched):
 class _Round:
     """One job from its first record to its last."""
 
-    def __init__(self, job: Job, where: Settings, aside: Aside, say: Say, show: Show) -> None:
-        self.job, self.say = job, say
+    def __init__(
+        self, job: Job, where: Settings, aside: Aside, say: Say, show: Show, tags: Mapping[str, str] = _NONE
+    ) -> None:
+        self.job, self.say, self.tags = job, say, tags
         self.name = provenance.job_name(job)
         self.journal = Journal.create(where.state, self.name, masked(where.tracking_uri))
         self.follower = Follower(self.journal, aside)
@@ -195,7 +207,7 @@ class _Round:
 
     def begin(self) -> None:
         """Write down what is to be done, and open the run beside the work."""
-        records.begin(self.journal, self.job)
+        records.begin(self.journal, self.job, self.tags)
         self.follower.start()
         self.follower.notify()
 

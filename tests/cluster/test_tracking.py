@@ -99,6 +99,14 @@ def test_the_experiment_is_marked_as_one_of_model_training(here: Settings) -> No
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
+def test_whoever_begins_a_run_may_add_tags_and_no_secrets(here: Settings) -> None:
+    tags = {"safelight.night": "faces@2026-03-29", "safelight.from": "https://me:hunter2secret@host/x"}
+    tracked(Toy(), quiet, quiet, here, tags)
+    (run,) = recorded(here)
+    assert run.data.tags["safelight.night"] == "faces@2026-03-29"
+    assert run.data.tags["safelight.from"] == "https://***@host/x"
+
+
 @pytest.mark.parametrize(
     ("ends", "error", "status"),
     [("failed", JobFailed, "FAILED"), ("interrupted", KeyboardInterrupt, "KILLED")],

@@ -12,6 +12,7 @@ import torch
 
 from vision import kernel, model, names, weights
 from vision.image import CorruptImage
+from vision.kernels import artifact
 from vision.predictor import Asked, Predictor
 from vision.preprocessing import Preprocessing
 
@@ -177,8 +178,14 @@ def test_an_onnx_graph_answers_like_its_net(small_model: str, tmp_path: Path) ->
     look = model.load(small_model).preprocessing
     saved = model.save(model.Model("onnx", look, ""), tmp_path / "folder", onnx=tmp_path / "t.onnx")
     pixels = rng.integers(0, 256, (5, 28, 28, 3), np.uint8)
+    expected = look.normalise(pixels).mean(axis=(2, 3)) @ matrix
     ours, _ = kernel.compiled(model.load(saved.folder or ""), "cpu", 2)(pixels)
-    np.testing.assert_allclose(ours, look.normalise(pixels).mean(axis=(2, 3)) @ matrix, atol=1e-5)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+    if kernel.installed("openvino"):
+        artifact.make(saved, 4, tmp_path / "artifact")
+        assert artifact.fault(tmp_path / "artifact", "fp32") is None
+        compiled = kernel.compiled(saved, "cpu", 4, library="openvino", artifact=str(tmp_path / "artifact"))
+        np.testing.assert_allclose(compiled(pixels[:3])[0], expected[:3], atol=1e-5)
     with pytest.raises(ValueError, match="no named layers"):
         kernel.compiled(saved, "cpu", 2, "layer")
 

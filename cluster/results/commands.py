@@ -84,9 +84,16 @@ def _names(metrics: tuple[str, ...]) -> tuple[str, ...]:
 @_choosing
 @_metric
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="at most so many runs")
+@click.option("--after", metavar="RUN", help="go on behind this run: the last of the page before")
 @_format
 def listing(
-    job: str | None, where: tuple[str, ...], since: str | None, metric: tuple[str, ...], limit: int, form: str
+    job: str | None,
+    where: tuple[str, ...],
+    since: str | None,
+    metric: tuple[str, ...],
+    limit: int,
+    after: str | None,
+    form: str,
 ) -> None:
     """The runs of a job (or of all) as a table, newest first."""
     from cluster.document import to_json
@@ -94,14 +101,15 @@ def listing(
     from cluster.results.query import search
 
     names = _names(metric)
-    found = search(_query(job, where, since, metrics=names, limit=limit + 1))
+    found = search(_query(job, where, since, metrics=names, limit=limit + 1, after=after))
     shown, more = found[:limit], len(found) > limit
+    following = shown[-1].run_id if more else None
     if form == "json":
-        click.echo(to_json({"runs": as_json(shown), "more": more}), nl=False)
+        click.echo(to_json({"runs": as_json(shown), "more": more, "after": following}), nl=False)
         return
     click.echo(as_text(shown, names, job is not None) if shown else "no runs\n", nl=False)
     if more:
-        click.echo(f"there are more than {limit}: choose with --where and --since, or raise --limit", err=True)
+        click.echo(f"more: --after {following}, or choose with --where and --since", err=True)
 
 
 @click.command(context_settings=_HELP)

@@ -24,7 +24,11 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. `kind` says where `key` lies; `tag` keys are whole, attributes are status, started and run_id."""
+    """One condition. `kind` says where `key` lies; `tag` keys are whole.
+
+    Attributes are status, started (at or after), run_id (its beginning) and after (`<milliseconds> <run id>`: what the
+    order has behind that run).
+    """
 
     kind: Literal["param", "tag", "attribute"]
     key: str
@@ -64,13 +68,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for. `metrics` are the names to load; None: all."""
+    """What is asked for. `metrics` are the names to load; None: all.
+
+    `after` is the run that the page before ended with: a run that was recorded since moves nothing.
+    """
 
     job: str | None = None
     where: tuple[tuple[str, str], ...] = ()
     since_ms: int | None = None
     metrics: tuple[str, ...] | None = ()
     limit: int | None = None
+    after: str | None = None
 
     @classmethod
     def of(
@@ -81,20 +89,21 @@ class Query:
         *,
         metrics: tuple[str, ...] | None = (),
         limit: int | None = None,
+        after: str | None = None,
     ) -> Query:
         """A query from the words of a command.
 
         Raises:
             SpecError: if `since` is no time.
         """
-        return cls(job, tuple(where), None if since is None else since_ms(since), metrics, limit)
+        return cls(job, tuple(where), None if since is None else since_ms(since), metrics, limit, after)
 
 
 class Store(Protocol):
     """Where runs are read from."""
 
     def runs(self, terms: Sequence[Term], metrics: Sequence[str] | None, page: int) -> Iterator[Run]:
-        """Runs that meet all terms, newest first, `page` at a time; `metrics` to load, None for all."""
+        """Runs that meet all terms, newest first (of one moment by id), `page` at a time, with these metrics or all."""
         ...
 
     def fields(self) -> list[str]:
@@ -106,7 +115,7 @@ def search(query: Query, where: Settings | None = None) -> list[Run]:
     """The runs asked for, newest first.
 
     Raises:
-        SpecError: if no run has a field or fact that is asked for.
+        SpecError: if no run has a field or fact that is asked for, or `after` names none.
         JobFailed: if the server cannot be reached.
     """
     store = open_store(where or settings())
@@ -114,6 +123,9 @@ def search(query: Query, where: Settings | None = None) -> list[Run]:
     terms += [placed(store, key, value) for key, value in query.where]
     if query.since_ms is not None:
         terms.append(Term("attribute", "started", str(query.since_ms)))
+    if query.after is not None:
+        last = _one(store, query.after)
+        terms.append(Term("attribute", "after", f"{last.started_ms} {last.run_id}"))
     page = 500 if query.limit is None else min(500, query.limit)
     return list(islice(store.runs(terms, query.metrics, page), query.limit))
 
@@ -124,7 +136,10 @@ def find_run(reference: str, where: Settings | None = None) -> Run:
     Raises:
         SpecError: if there is none or more than one.
     """
-    store = open_store(where or settings())
+    return _one(open_store(where or settings()), reference)
+
+
+def _one(store: Store, reference: str) -> Run:
     if reference == "latest":
         found = list(islice(store.runs([], None, 1), 1))
         if not found:

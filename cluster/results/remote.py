@@ -14,7 +14,12 @@ from cluster.settings import Settings, quiet_mlflow
 from jobs.spec import JobFailed, SpecError
 
 _PARTS = ("", ".low", ".high", ".n")
-_COMPARED = {"started": ("start_time", ">="), "run_id": ("run_id", "LIKE"), "status": ("status", "=")}
+_COMPARED = {
+    "started": ("start_time", ">="),
+    "after": ("start_time", "<="),
+    "run_id": ("run_id", "LIKE"),
+    "status": ("status", "="),
+}
 
 
 class RemoteStore:
@@ -34,17 +39,17 @@ class RemoteStore:
         if self._experiment is None:
             return
         token, condition = None, " AND ".join(map(_condition, terms))
+        after = next((_place(term.value) for term in terms if term.key == "after"), None)
         while True:
             found = self._asked(
                 self._client.search_runs,
                 [self._experiment],
                 filter_string=condition,
                 max_results=page,
-                order_by=["attributes.start_time DESC"],
+                order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
                 page_token=token,
             )
-            for run in found:
-                yield _run(run, metrics)
+            yield from (_run(run, metrics) for run in found if after is None or _order(run) > after)
             token = found.token
             if not token:
                 return
@@ -61,6 +66,17 @@ class RemoteStore:
         except self._failure as error:
             where, reason = masked(self._where.tracking_uri), masked(str(error).splitlines()[0])
             raise JobFailed(f"MLflow at {where} did not answer: {reason}") from None
+
+
+def _order(run: Any) -> tuple[int, str]:
+    """Where a run stands: newest first, of one millisecond by id."""
+    return -int(run.info.start_time), str(run.info.run_id)
+
+
+def _place(text: str) -> tuple[int, str]:
+    """The place of an `after`; MLflow's filters know `and` alone, so runs of that millisecond are told apart here."""
+    moment, run_id = text.split()
+    return -int(moment), run_id
 
 
 def _run(run: Any, names: Sequence[str] | None) -> Run:
@@ -83,7 +99,7 @@ def _run(run: Any, names: Sequence[str] | None) -> Run:
 def _condition(term: Term) -> str:
     if term.kind == "attribute":
         key, compare = _COMPARED[term.key]
-        value = term.value if key == "start_time" else _quoted(term.value + ("%" if key == "run_id" else ""))
+        value = term.value.split()[0] if key == "start_time" else _quoted(term.value + ("%" if key == "run_id" else ""))
         return f"attributes.{key} {compare} {value}"
     where = "params" if term.kind == "param" else "tags"
     return f"{where}.`{term.key}` {'LIKE' if term.value == '%' else '='} {_quoted(term.value)}"

@@ -1,7 +1,7 @@
-"""How long the first page of results takes among 5,000 runs in SQLite, as JSON.
+"""How long the first page of results takes among 50,000 runs in SQLite, as JSON.
 
 Ten real runs are recorded by safelight and then multiplied in the database, each copy a minute older, since recording
-5,000 takes minutes and searching them does not depend on how they came there. `command` is the whole of
+50,000 takes half an hour and searching them does not depend on how they came there. `command` is the whole of
 `safelight results JOB --where model=m1 --metric top1 --since 1000d` in a fresh process; `search` is that search in a
 process, `all_runs` every run of the job, and `client` one page through MLflow's client where it is imported already
 (its import takes about two seconds more).
@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from cluster.results.query import Query, search
 from cluster.results.remote import RemoteStore
 from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
+from tests.cluster.many import multiply
 from tests.cluster.toys import Toy, quiet
 
 ROOT = Path(__file__).parents[2]
@@ -40,19 +40,7 @@ def fill(here: Settings, runs: int) -> None:
     """Ten recorded runs, copied until there are `runs`."""
     for index in range(10):
         tracked(Toy(top1=0.5 + index / 100, model=f"m{index % 3}"), quiet, quiet, here)
-    assert here.database is not None
-    with sqlite3.connect(here.database) as base:
-        ids = [row[0] for row in base.execute("SELECT run_uuid FROM runs")]
-        for number in range(runs - len(ids)):
-            _copy(base, ids[number % len(ids)], f"{number:032x}", (number + 1) * 60_000)
-
-
-def _copy(base: sqlite3.Connection, old: str, new: str, older_ms: int) -> None:
-    for table in ("runs", "params", "tags", "latest_metrics", "metrics"):
-        columns = [row[1] for row in base.execute(f"PRAGMA table_info({table})")]
-        taken = {"run_uuid": f"'{new}'", "start_time": f"start_time - {older_ms}"}
-        values = ", ".join(taken.get(name, f'"{name}"') for name in columns)
-        base.execute(f"INSERT INTO {table} SELECT {values} FROM {table} WHERE run_uuid = ?", (old,))
+    multiply(here.tracking_uri, runs)
 
 
 def timed(call: Callable[[], object]) -> dict[str, float]:
@@ -96,4 +84,4 @@ def machine() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 50_000)

@@ -128,6 +128,7 @@ def test_an_empty_place_has_no_runs_and_makes_no_database(tmp_path: Path) -> Non
     assert json.loads(called("evaluate", "--where", "corpus=x", "--format", "json").output) == {
         "runs": [],
         "more": False,
+        "after": None,
     }
     assert list(tmp_path.iterdir()) == []
 

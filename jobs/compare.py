@@ -53,13 +53,13 @@ def compare(
     Raises:
         SpecError: if they are the same, have no image in common, or the metric cannot be compared.
     """
-    _refuse_same(baseline, candidate)
+    refuse_same(baseline, candidate)
     room = names.room(task)
     state: Paired | PairedMean | Unpaired
     if unpaired:
         state, unanswered = _as_samples(baseline, candidate, metric, room), 0
     else:
-        state, unanswered = _paired(baseline, candidate, room.per_image(metric), metric)
+        state, unanswered = paired(baseline, candidate, room.per_image(metric), metric)
     counts = {name: getattr(state, name, None) for name in ("both_right", "only_baseline", "only_candidate", "neither")}
     p = state.mcnemar_p() if isinstance(state, Paired) else None
     outcome = Outcome(metric, state.compute(), counts, p, unanswered)
@@ -91,7 +91,12 @@ def _plain(estimate: Estimate) -> dict[str, Any]:
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values}
 
 
-def _refuse_same(baseline: Answers, candidate: Answers) -> None:
+def refuse_same(baseline: Answers, candidate: Answers) -> None:
+    """Refuse one model on the same images, against itself.
+
+    Raises:
+        SpecError: if that is what they are.
+    """
     same = baseline.output == candidate.output
     keys = ("model_digest", "kernel", "corpus_digest", "split", "subset")
     if "model_digest" in baseline.tags:
@@ -110,7 +115,12 @@ def _as_samples(baseline: Answers, candidate: Answers, metric: str, room: Any) -
     return Unpaired(*found)
 
 
-def _paired(baseline: Answers, candidate: Answers, kind: PerImage, metric: str) -> tuple[Paired | PairedMean, int]:
+def paired(baseline: Answers, candidate: Answers, kind: PerImage, metric: str) -> tuple[Paired | PairedMean, int]:
+    """The comparison image by image, and how many images only one of the two answered.
+
+    Raises:
+        SpecError: if no image was answered by both, or a column is missing.
+    """
     state: Paired | PairedMean = Paired() if kind.rate else PairedMean()
     columns = ("baseline_right", "candidate_right") if kind.rate else ("baseline_value", "candidate_value")
     unanswered = 0

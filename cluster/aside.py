@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from cluster.journal import Journal
 from cluster.settings import Settings
+from jobs import children
 
 Answer = Mapping[str, Any]
 """`refused` and `registered` of the journal's `cluster.sender.Sender`."""
@@ -91,8 +92,7 @@ def _start(settings: Settings) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # It finds modules where this process does.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        env=children.environment(),
         # Ctrl-C is for this process, which then has more to say.
         start_new_session=True,
     )

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from jobs import children
 from jobs.spec import SpecError
 from vision import kernel, names
 from vision.kernels import artifact
@@ -130,9 +131,9 @@ def _made(model: Model, batch: int, folder: Path, code: str | None) -> Path:
             artifact.make(model, batch, folder)
         return folder
     done = subprocess.run(
-        [sys.executable, "-c", "from jobs.compiling import _child; _child()"],
+        [sys.executable, "-P", "-c", "from jobs.compiling import _child; _child()"],
         input=pickle.dumps((model, batch, folder, code)),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=children.environment(),
         capture_output=True,
         check=False,
     )

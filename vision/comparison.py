@@ -6,6 +6,7 @@ anything, which takes a fraction of the images that two separate samples need. D
 A verdict is one of non-inferiority. With a margin of 0.005 the candidate passes when the whole interval lies above
 -0.005, fails when it lies below, and is undecided between: then `needed` says how many more images, at the rates seen
 so far, would decide. The interval has 95 %, so that a candidate exactly at the margin passes in 1 night of 40.
+Where many groups are judged on many nights, failing asks for more: `level` is the p that it takes (vision/evidence.py).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Literal, Protocol, Self
 import numpy as np
 
 from vision.accumulator import Batch, Estimate, ratio, weights
-from vision.intervals import rate, square_and_add, tango
+from vision.intervals import rate, square_and_add, tango, z
 from vision.moments import Moments
+from vision.tails import deviation_tail, lost_tail
 
 Verdict = Literal["pass", "fail", "undecided"]
 MOST_NEEDED = 10**12
@@ -28,7 +30,11 @@ MOST_NEEDED = 10**12
 class Comparison(Protocol):
     """A difference between two models, or what it would be with `scale` times as many images of the same kind."""
 
-    def difference(self, scale: float = 1.0) -> Estimate: ...
+    def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate: ...
+
+    def tail(self, at: float, *, below: bool, scale: float = 1.0) -> float:
+        """One-sided p: the chance of a difference this low (`below`) or this high, if in truth it were `at`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,17 +69,22 @@ class Paired:
     def n(self) -> int:
         return self.both_right + self.only_baseline + self.only_candidate + self.neither
 
-    def compute(self) -> dict[str, Estimate]:
+    def compute(self, confidence: float = 0.95) -> dict[str, Estimate]:
         return {
-            "baseline": rate(self.both_right + self.only_baseline, self.n),
-            "candidate": rate(self.both_right + self.only_candidate, self.n),
-            "difference": self.difference(),
+            "baseline": rate(self.both_right + self.only_baseline, self.n, confidence),
+            "candidate": rate(self.both_right + self.only_candidate, self.n, confidence),
+            "difference": self.difference(confidence=confidence),
         }
 
-    def difference(self, scale: float = 1.0) -> Estimate:
+    def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate:
         gained, lost = self.only_candidate, self.only_baseline
-        limits = tango(gained * scale, lost * scale, self.n * scale)
+        limits = tango(gained * scale, lost * scale, self.n * scale, confidence)
         return Estimate(ratio(gained - lost, self.n), *limits, self.n)
+
+    def tail(self, at: float, *, below: bool, scale: float = 1.0) -> float:
+        gained, lost = self.only_candidate * scale, self.only_baseline * scale
+        n = self.n * scale
+        return lost_tail(lost, gained, n, -at) if below else lost_tail(gained, lost, n, at)
 
     def mcnemar_p(self) -> float:
         """Exact two-sided p of McNemar's test, that a disagreement favours either model alike; nan without images.
@@ -118,15 +129,24 @@ class PairedMean:
             self.differences.merge(other.differences),
         )
 
-    def compute(self) -> dict[str, Estimate]:
+    def compute(self, confidence: float = 0.95) -> dict[str, Estimate]:
         return {
-            "baseline": self.baseline.estimate(),
-            "candidate": self.candidate.estimate(),
-            "difference": self.difference(),
+            "baseline": self.baseline.estimate(confidence=confidence),
+            "candidate": self.candidate.estimate(confidence=confidence),
+            "difference": self.difference(confidence=confidence),
         }
 
-    def difference(self, scale: float = 1.0) -> Estimate:
-        return self.differences.estimate(scale=scale)
+    @property
+    def n(self) -> int:
+        return self.differences.n
+
+    def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate:
+        return self.differences.estimate(scale=scale, confidence=confidence)
+
+    def tail(self, at: float, *, below: bool, scale: float = 1.0) -> float:
+        n = self.n * scale
+        error = math.sqrt(self.differences.variance() / n) if self.n > 1 else math.nan
+        return deviation_tail(self.differences.estimate().value - at, error, below=below, freedom=n - 1)
 
 
 @dataclass(frozen=True)
@@ -143,12 +163,48 @@ class Unpaired:
     def compute(self) -> dict[str, Estimate]:
         return {"baseline": self.baseline, "candidate": self.candidate, "difference": self.difference()}
 
-    def difference(self, scale: float = 1.0) -> Estimate:
+    def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate:
+        """The estimates hold limits of 95 %; for another confidence these are stretched as a normal's would be."""
         value = self.candidate.value - self.baseline.value
         low, high = square_and_add(self.candidate, self.baseline)
-        shrink = 1 / math.sqrt(scale)
+        shrink = z(confidence) / z() / math.sqrt(scale)
         limits = (value - (value - low) * shrink, value + (high - value) * shrink)
         return Estimate(value, *limits, self.baseline.n + self.candidate.n)
+
+    def tail(self, at: float, *, below: bool, scale: float = 1.0) -> float:
+        now = self.difference(scale)
+        error = (now.high - now.value if below else now.value - now.low) / z()
+        return deviation_tail(now.value - at, error, below=below)
+
+
+def worse(comparison: Comparison, margin: float, higher_is_better: bool = True, scale: float = 1.0) -> float:
+    """One-sided p of the loss being within `margin`: small where the candidate is shown to be worse."""
+    return comparison.tail(-margin if higher_is_better else margin, below=higher_is_better, scale=scale)
+
+
+def within(comparison: Comparison, margin: float, higher_is_better: bool = True, scale: float = 1.0) -> float:
+    """One-sided p of the loss being `margin` or more: small where the candidate is shown to be good enough."""
+    return comparison.tail(-margin if higher_is_better else margin, below=not higher_is_better, scale=scale)
+
+
+def judged(
+    comparison: Comparison,
+    margin: float,
+    higher_is_better: bool = True,
+    *,
+    confidence: float = 0.95,
+    level: float = 1.0,
+    scale: float = 1.0,
+) -> Verdict:
+    """The verdict of an interval at `confidence`, where failing takes a p of `worse` at or below `level` as well.
+
+    Raises:
+        ValueError: if the margin is negative or no number.
+    """
+    found = verdict(comparison.difference(scale, confidence), margin, higher_is_better)
+    if found == "fail" and worse(comparison, margin, higher_is_better, scale) > level:
+        return "undecided"
+    return found
 
 
 def verdict(difference: Estimate, margin: float, higher_is_better: bool = True) -> Verdict:
@@ -170,8 +226,15 @@ def verdict(difference: Estimate, margin: float, higher_is_better: bool = True) 
     return "fail" if high < -margin else "undecided"
 
 
-def needed(comparison: Comparison, margin: float, higher_is_better: bool = True) -> int | None:
-    """How many more images would decide, if they came out like those seen so far.
+def needed(
+    comparison: Comparison,
+    margin: float,
+    higher_is_better: bool = True,
+    *,
+    confidence: float = 0.95,
+    level: float = 1.0,
+) -> int | None:
+    """How many more images would decide, if they came out like those seen so far; the arguments are those of `judged`.
 
     Returns:
         0 if it is decided; None if there is nothing to go by, or 10**12 would not do: the difference is at the margin.
@@ -181,7 +244,9 @@ def needed(comparison: Comparison, margin: float, higher_is_better: bool = True)
         return None
 
     def decided(more: int) -> bool:
-        return verdict(comparison.difference(1 + more / now.n), margin, higher_is_better) != "undecided"
+        scale = 1 + more / now.n
+        found = judged(comparison, margin, higher_is_better, confidence=confidence, level=level, scale=scale)
+        return found != "undecided"
 
     return 0 if decided(0) else _first(decided)
 

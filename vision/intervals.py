@@ -57,9 +57,9 @@ def wilson(hits: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     return low, (1.0 if hits == n else min(1.0, centre + half))
 
 
-def rate(hits: int, n: int) -> Estimate:
+def rate(hits: int, n: int, confidence: float = 0.95) -> Estimate:
     """A share with its Wilson interval."""
-    return Estimate(ratio(hits, n), *wilson(hits, n), n)
+    return Estimate(ratio(hits, n), *wilson(hits, n, confidence), n)
 
 
 def square_and_add(value: Estimate, baseline: Estimate) -> tuple[float, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from vision.accumulator import Array, Estimate, fixed_sum, from_fixed, ratio
+from vision.accumulator import FIXED_BITS, Array, Estimate, fixed_sum, from_fixed, ratio
 from vision.intervals import mean_from_sums
 
 LARGEST = 2.0**15
@@ -34,12 +35,24 @@ class Moments:
     def merge(self, other: Self) -> Self:
         return type(self)(self.n + other.n, self.total + other.total, self.squares + other.squares)
 
-    def estimate(self, lowest: float = -np.inf, highest: float = np.inf, scale: float = 1.0) -> Estimate:
+    def estimate(
+        self, lowest: float = -np.inf, highest: float = np.inf, scale: float = 1.0, confidence: float = 0.95
+    ) -> Estimate:
         """The mean and its t interval, cut to the range that the values can have; see `interval` for `scale`."""
-        low, high = self.interval(scale)
+        low, high = self.interval(scale, confidence)
         mean = ratio(self.total, self.n) / (1 << 32)
         return Estimate(mean, float(np.maximum(lowest, low)), float(np.minimum(highest, high)), self.n)
 
-    def interval(self, scale: float = 1.0) -> tuple[float, float]:
+    def interval(self, scale: float = 1.0, confidence: float = 0.95) -> tuple[float, float]:
         """The limits that `scale` times as many rows with the same sums in proportion would have."""
-        return mean_from_sums(self.n * scale, from_fixed(self.total) * scale, from_fixed(self.squares) * scale)
+        sums = (self.n * scale, from_fixed(self.total) * scale, from_fixed(self.squares) * scale)
+        return mean_from_sums(*sums, confidence)
+
+    def variance(self) -> float:
+        """Of one value, with n - 1 below; nan for fewer than two values."""
+        if self.n < 2:
+            return math.nan
+        # In integers first: of values far from 0 the difference of two large floats would be rounding.
+        return max(0, self.n * self.squares * (1 << FIXED_BITS) - self.total * self.total) / (
+            (self.n * (self.n - 1)) << (2 * FIXED_BITS)
+        )

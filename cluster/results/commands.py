@@ -19,6 +19,7 @@ COMMANDS = {
     "list": (f"{_HERE}:listing", "runs as a table, newest first; what `results` does without a command"),
     "compare": ("cluster.results.compare:compare", "two runs on the images both answered"),
     "trend": (f"{_HERE}:trend", "metrics over time, as a table and a PNG"),
+    "night": (f"{_HERE}:night", "what a night found: worse, not run, undecided, better"),
     "sql": (f"{_HERE}:sql", "DuckDB over the views runs, metrics and predictions"),
     "open": (f"{_HERE}:open_page", "the report page of a run"),
     "push": (f"{_HERE}:push", "send what MLflow did not get"),
@@ -158,6 +159,28 @@ def _trend_text(series: Any, path: Any, by: str | None) -> str:
         for p in series
     ]
     return f"{aligned([head, *rest])}{path}\n"
+
+
+@click.command(context_settings=_HELP)
+@click.argument("date", required=False)
+@click.option("--output", type=click.Path(dir_okay=False), help="the page; default night-DATE.html")
+@_format
+def night(date: str | None, output: str | None, form: str) -> None:
+    """What the night of DATE (the newest without) found: a table here, and a page with links to the runs.
+
+    Whatever was found, the exit code is 0: gates have spoken by theirs when they were judged.
+    """
+    from pathlib import Path
+
+    from cluster.document import to_json
+    from cluster.results.night import document
+    from cluster.results.night_page import as_text, render
+
+    found = document(date)
+    path = Path(output or f"night-{found['date']}.html")
+    path.write_text(render(found), encoding="utf-8")
+    text = to_json(found | {"page": str(path.resolve())}) if form == "json" else f"{as_text(found)}{path}\n"
+    click.echo(text, nl=False)
 
 
 @click.command(context_settings=_HELP)

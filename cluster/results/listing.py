@@ -43,7 +43,7 @@ def as_text(found: Sequence[Run], metrics: Sequence[str], one_job: bool) -> str:
     for run in found:
         job = [] if one_job else [run.job]
         numbers = [estimate_text(run.metrics.get(name)) for name in metrics]
-        values = [_short(run.fields.get(name, "")) for name in fields]
+        values = [short(run.fields.get(name, "")) for name in fields]
         rows.append([run.run_id[:8], local(run.started_ms), *job, run.status.lower(), *values, *numbers])
     return aligned(rows)
 
@@ -114,6 +114,6 @@ def _cell(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _short(text: str, limit: int = 40) -> str:
+def short(text: str, limit: int = 40) -> str:
     """The end of a reference says more than its beginning."""
     return text if len(text) <= limit else "..." + text[3 - limit :]

@@ -21,7 +21,7 @@ _COLUMNS = {
     "tags": {"key", "value", "run_uuid"},
     "latest_metrics": {"key", "value", "is_nan", "run_uuid"},
 }
-_Row = tuple[str, str, int, int | None, str]
+_Row = tuple[str, str, int, int | None, str, int]
 _PARTS = ("", ".low", ".high", ".n")
 
 
@@ -69,7 +69,7 @@ class LocalStore:
             conditions.append(condition)
             values += value
         sql = (
-            "SELECT r.run_uuid, r.status, r.start_time, r.end_time, r.artifact_uri FROM runs r "
+            "SELECT r.run_uuid, r.status, r.start_time, r.end_time, r.artifact_uri, r.experiment_id FROM runs r "
             f"JOIN experiments e USING (experiment_id) WHERE {' AND '.join(conditions)} "
             "ORDER BY r.start_time DESC, r.run_uuid LIMIT ?"
         )
@@ -85,9 +85,12 @@ class LocalStore:
         params, tags = self._pairs("params", ids), self._pairs("tags", ids)
         numbers = self._metrics(ids, names)
         return [
-            Run(id_, status, started, ended, uri, params.get(id_, {}), tags.get(id_, {}), unflat(numbers.get(id_, {})))
-            for id_, status, started, ended, uri in rows
-        ]
+            Run(
+                id_, status, started, ended, uri,
+                params.get(id_, {}), tags.get(id_, {}), unflat(numbers.get(id_, {})), str(experiment),
+            )
+            for id_, status, started, ended, uri, experiment in rows
+        ]  # fmt: skip
 
     def _pairs(self, table: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
         marks = ",".join("?" * len(ids))
@@ -122,4 +125,4 @@ def _condition(term: Term) -> tuple[str, list[str | int]]:
         return "r.status = ?", [term.value]
     table = "params" if term.kind == "param" else "tags"
     inside = f"EXISTS (SELECT 1 FROM {table} x WHERE x.run_uuid = r.run_uuid AND x.key = ?"
-    return (f"{inside})", [term.key]) if term.value == "%" else (f"{inside} AND x.value = ?)", [term.key, term.value])
+    return f"{inside} AND x.value {'LIKE' if term.like else '='} ?)", [term.key, term.value]

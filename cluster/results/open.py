@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from cluster.masking import masked
 from cluster.results.query import Run
 from cluster.settings import Settings, quiet_mlflow
 from jobs.spec import JobFailed
@@ -19,12 +20,37 @@ def page(run: Run, where: Settings) -> Path:
     Raises:
         JobFailed: if it has none or the server does not give it.
     """
-    local = artifact(run, PAGE)
+    try:
+        return file(run, PAGE, where)
+    except (OSError, ValueError) as error:
+        said = f" ({error})" if artifact(run, PAGE) is None else ""
+        raise JobFailed(f"{_without(run)}{said}") from None
+
+
+def file(run: Run, name: str, where: Settings) -> Path:
+    """A file of a run: where it lies, or a copy fetched from the server, once.
+
+    Raises:
+        OSError: if there is none, or the server does not give it; in one line.
+    """
+    local = artifact(run, name)
     if local is None:
-        return _fetched(run, where)
+        local = where.state / "pages" / run.run_id / name
+        if not local.exists():
+            _fetch(f"{run.artifact_uri}/{name}", local.parent, where)
     if not local.exists():
-        raise JobFailed(_without(run))
+        raise FileNotFoundError(f"{local} is not there")
     return local
+
+
+def link(run: Run, where: Settings) -> str | None:
+    """Where a reader finds the run: its place in MLflow's page, or else its report on this machine."""
+    parts = urlsplit(where.tracking_uri)
+    if parts.scheme in ("http", "https"):
+        place = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{place}{parts.path}/#/experiments/{run.experiment}/runs/{run.run_id}"
+    local = artifact(run, PAGE)
+    return str(local) if local is not None and local.exists() else None
 
 
 def artifact(run: Run, name: str) -> Path | None:
@@ -35,18 +61,16 @@ def artifact(run: Run, name: str) -> Path | None:
     return Path(url2pathname(parts.path)) / name
 
 
-def _fetched(run: Run, where: Settings) -> Path:
+def _fetch(uri: str, folder: Path, where: Settings) -> None:
     quiet_mlflow()
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    folder = where.state / "pages" / run.run_id
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        uri = f"{run.artifact_uri}/{PAGE}"
-        return Path(download_artifacts(uri, dst_path=str(folder), tracking_uri=where.tracking_uri))
-    except (MlflowException, OSError) as error:
-        raise JobFailed(f"{_without(run)} ({str(error).splitlines()[0]})") from None
+        download_artifacts(uri, dst_path=str(folder), tracking_uri=where.tracking_uri)
+    except MlflowException as error:
+        raise OSError(masked(str(error).splitlines()[0])) from None
 
 
 def _without(run: Run) -> str:

@@ -27,17 +27,21 @@ class Term:
     """One condition. `kind` says where `key` lies; `tag` keys are whole.
 
     Attributes are status, started (at or after), run_id (its beginning) and after (`<milliseconds> <run id>`: what the
-    order has behind that run).
+    order has behind that run). With `like`, a `%` in the value stands for anything.
     """
 
     kind: Literal["param", "tag", "attribute"]
     key: str
     value: str
+    like: bool = False
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run as far as it was asked for. Times are milliseconds since 1970, `fields` and `tags` text."""
+    """A run as far as it was asked for.
+
+    Times are milliseconds since 1970, `fields` and `tags` text; `experiment` is an id.
+    """
 
     run_id: str
     status: str
@@ -47,6 +51,7 @@ class Run:
     fields: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, Estimate] = field(default_factory=dict)
+    experiment: str = ""
 
     @property
     def job(self) -> str:
@@ -182,7 +187,7 @@ def placed(store: Store, key: str, value: str) -> Term:
         return Term("attribute", "status", value.upper())
     if key in FACTS:
         return Term("tag", f"safelight.{key}", value)
-    for term in (Term("param", key, "%"), Term("tag", f"safelight.{key}", "%")):
+    for term in (Term("param", key, "%", like=True), Term("tag", f"safelight.{key}", "%", like=True)):
         if next(store.runs([term], (), 1), None) is not None:
             return Term(term.kind, term.key, as_parameter(value))
     known = [*store.fields(), *FACTS, "status"]

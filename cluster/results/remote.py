@@ -93,6 +93,7 @@ def _run(run: Any, names: Sequence[str] | None) -> Run:
         dict(sorted(run.data.params.items())),
         dict(sorted(run.data.tags.items())),
         unflat(values),
+        str(run.info.experiment_id),
     )
 
 
@@ -102,7 +103,7 @@ def _condition(term: Term) -> str:
         value = term.value.split()[0] if key == "start_time" else _quoted(term.value + ("%" if key == "run_id" else ""))
         return f"attributes.{key} {compare} {value}"
     where = "params" if term.kind == "param" else "tags"
-    return f"{where}.`{term.key}` {'LIKE' if term.value == '%' else '='} {_quoted(term.value)}"
+    return f"{where}.`{term.key}` {'LIKE' if term.like else '='} {_quoted(term.value)}"
 
 
 def _quoted(value: str) -> str:

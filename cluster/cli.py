@@ -19,7 +19,9 @@ from jobs.spec import JobFailed, SpecError
 COMMANDS = {
     "demo": ("cluster.demo:demo", "everything once, on real images, on this machine, in about a minute"),
     "run": ("cluster.commands:run", "run a job here"),
+    "schedule": ("cluster.schedule.commands:schedule", "evaluations every night: list, next, tick, loop, export"),
     "results": ("cluster.results.commands:results", "runs as a table; compare, trend, sql, open, push, clean"),
+    "stack": ("cluster.stack.commands:stack", "the servers of a cluster on this machine: up, down, status"),
     "show": ("cluster.looking:show", "what a corpus, predictions, a model or a net is"),
     "verify": ("cluster.looking:verify", "check every shard of a corpus against its sha256"),
     "doctor": ("cluster.doctor:doctor", "what this machine and its servers can do"),

@@ -1,25 +1,30 @@
 """Gates: rules that turn a comparison into pass, fail or undecided, for all models and groups of a night at once.
 
 Each finding asks two questions of its own. *Is the candidate within the margin?* It passes when its whole interval
-lies above the margin. *Is it worse than the margin?* It fails when the evidence for that survives the number of
-questions asked tonight and the number of nights they were asked on. Between the two it is undecided, and says how
-many more images would decide.
+lies on the good side. *Is it worse than the margin?* It fails when the evidence for that survives the number of
+questions asked tonight and the nights they were asked on. Between the two it is undecided, and says how many more
+images would decide. Which error has which rate: vision/evidence.py. A gain overall cannot hide a loss in one group: a
+judgement passes only if every group that has enough images does.
+
+Reading is most of the work: 5 models on 50,000 images by 20 groups take 2 s on one core, and macro averages 5 s more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Literal
+from itertools import combinations
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs import compare
+from jobs import drifting, pairing
 from jobs.answers import Answers
-from jobs.findings import Finding, Judgement, judgement
+from jobs.cause import SAME, cause, refuse_same
+from jobs.findings import Finding, Judgement, Question, found, judgement
 from jobs.spec import SpecError
 from vision import names
-from vision.comparison import needed, verdict
+from vision.accumulator import Cell
+from vision.grouping import rows_by_values
 
 __all__ = ["Finding", "Gate", "Judgement", "judge", "judge_all"]
 
@@ -34,7 +39,7 @@ class Gate(BaseModel):
     by: tuple[str, ...] = Field((), description="columns whose groups are judged as well")
     order: int = Field(1, ge=1, le=4, description="groups of combinations of up to this many columns")
     min_group: int = Field(100, ge=2, description="groups of fewer images are reported, not judged")
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="of the intervals; see vision/evidence.py for errors")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="of intervals; half the rest is what each error may take")
     kind: Literal["paired", "drift"] = Field("paired", description="two models on the same images, or one on two sets")
 
 
@@ -49,23 +54,66 @@ def judge_all(
     """All candidates of one night against the baseline, together, so that the rates hold over models and groups.
 
     Args:
-        night: how many nights this series of gates has been judged, 1 on the first.
+        night: how many nights this series of gates has been judged, 1 on the first. Another champion, other gates or
+            other test images begin a new series.
 
     Raises:
         SpecError: if a candidate is the baseline, has no image in common with it, or lacks a metric or column.
     """
     if night < 1:
         raise SpecError(f"night must be 1 or more, got {night}")
+    if not gates:
+        raise SpecError("there is no gate to judge by")
+    for candidate in candidates.values():
+        refuse_same(baseline, candidate)
     room = names.room(task)
-    found: dict[str, list[Finding]] = {}
-    for name, candidate in candidates.items():
-        compare.refuse_same(baseline, candidate)
-        for gate in gates:
-            upwards = room.higher_is_better(gate.metric)
-            state, _ = compare.paired(baseline, candidate, room.per_image(gate.metric), gate.metric)
-            estimates = state.compute()
-            finding = Finding(gate, {}, **estimates, p=float("nan"), verdict="undecided", needed=None, cause="model")
-            decided = verdict(finding.difference, gate.margin, upwards)
-            more = needed(state, gate.margin, upwards)
-            found.setdefault(name, []).append(replace(finding, verdict=decided, needed=more))
-    return {name: judgement(findings) for name, findings in found.items()}
+    paired = [gate for gate in gates if gate.kind == "paired"]
+    questions = _paired(paired, baseline, candidates, room) if paired else []
+    for gate in gates:
+        if gate.kind == "drift":
+            questions += drifting.questions(gate, baseline, candidates, room)
+    findings = found(questions, night)
+    return {
+        name: judgement([f for q, f in zip(questions, findings, strict=True) if q.candidate == name])
+        for name in candidates
+    }
+
+
+def _paired(gates: Sequence[Gate], baseline: Answers, candidates: Mapping[str, Answers], room: Any) -> list[Question]:
+    """A question for each candidate, gate and group, from one pass over all answers."""
+    kinds = [pairing.kind_of(room, gate.metric) for gate in gates]
+    states: dict[tuple[str, int, Cell], pairing.State] = {
+        (name, index, ()): pairing.zero(kind) for name in candidates for index, kind in enumerate(kinds)
+    }
+    for name, meeting in pairing.meetings(baseline, candidates):
+        for index, (gate, kind) in enumerate(zip(gates, kinds, strict=True)):
+            _add(states, (name, index), gate, kind, meeting)
+    for (_, index, cell), state in states.items():
+        if not cell and not state.n:
+            raise SpecError(f"no image was answered by both with {gates[index].metric}: there is nothing to pair")
+    causes = {name: cause(baseline, candidate) for name, candidate in candidates.items()}
+    if "nothing" in causes.values():
+        raise SpecError(SAME)
+    asked = []
+    for (name, index, cell), state in sorted(states.items(), key=lambda item: item[0]):
+        gate, upwards = gates[index], room.higher_is_better(gates[index].metric)
+        asked.append(Question(name, gate, dict(cell), state, upwards, causes[name], state.n))
+    return asked
+
+
+def _add(
+    states: dict[tuple[str, int, Cell], pairing.State],
+    key: tuple[str, int],
+    gate: Gate,
+    kind: pairing.Kind,
+    meeting: pairing.Meeting,
+) -> None:
+    """Add the images of a meeting to the whole and to each group."""
+    batch, rows = pairing.side_by_side(meeting, gate.metric, kind)
+    states[*key, ()] = states[*key, ()].update(batch)
+    columns = {name: values[rows] for name, values in meeting.baseline.columns_of(gate.by).items()}
+    for size in range(1, gate.order + 1):
+        for chosen in combinations(gate.by, size):
+            for cell, members in rows_by_values(columns, chosen):
+                state = states.get((*key, cell), pairing.zero(kind))
+                states[*key, cell] = pairing.update(state, batch, members)

@@ -160,8 +160,9 @@ class Unpaired:
     baseline: Estimate
     candidate: Estimate
 
-    def compute(self) -> dict[str, Estimate]:
-        return {"baseline": self.baseline, "candidate": self.candidate, "difference": self.difference()}
+    def compute(self, confidence: float = 0.95) -> dict[str, Estimate]:
+        difference = self.difference(confidence=confidence)
+        return {"baseline": self.baseline, "candidate": self.candidate, "difference": difference}
 
     def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate:
         """The estimates hold limits of 95 %; for another confidence these are stretched as a normal's would be."""

@@ -10,9 +10,9 @@ and among the night's findings (all models x gates x groups that have enough ima
 procedure of Benjamini & Yekutieli takes at that level. Of what is reported as failing on night t, the expected share
 that is false (the false discovery rate) is at most `a * share(t)`, however the findings depend on each other: groups
 overlap, gates share images, candidates share a champion. Where nothing is worse than its margin every alarm is
-false, so that rate is the chance of any alarm that night. Over nights the shares add up: the chance of ever raising a false alarm
-on gates whose candidates are never worse is at most a, and in general the expected share of false ones among all
-alarms raised so far is at most a (each night's false share is no larger counted among all than among its own). A sum
+false, so that rate is the chance of any alarm that night. Over nights the shares add up: the chance of ever raising
+a false alarm on gates whose candidates are never worse is at most a, and in general the expected share of false ones
+among all alarms raised so far is at most a (a night's false alarms are no larger a share of all than of its own). A sum
 of chances needs no independence, and there is none: the same test images come every night, so that a champion lucky on
 them is lucky every night. Over 365 nights without effect 0.05 a night would have meant 18 alarms; this
 means none in 39 years of 40.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vision.accumulator import Suite
 from vision.classification import metrics
+from vision.classification.cells import per_cell
 from vision.classification.labels import decode
 from vision.classification.paired import higher_is_better, per_image
 from vision.classification.worst import Worst
@@ -11,7 +12,7 @@ from vision.corpus import Corpus
 from vision.model import Model
 from vision.predictor import Asked, Predictor
 
-__all__ = ["higher_is_better", "per_image", "predictor", "suite", "worst"]
+__all__ = ["higher_is_better", "per_cell", "per_image", "predictor", "suite", "worst"]
 
 
 def predictor(model: Model, asked: Asked) -> Predictor:

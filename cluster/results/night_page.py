@@ -25,8 +25,12 @@ _TOLD = {
     "no gate": "Measured, and judged by no gate.",
 }
 _STYLE = """<style>
+main { max-width: 78rem; }
+td svg { min-width: 10rem; }
+td .mono { white-space: nowrap; }
+td.cause { min-width: 11rem; }
 h2 .count { color: var(--soft); font-weight: 400; }
-td .soft { display: block; font-size: .82rem; }
+td .soft { display: block; font-size: .82rem; font-weight: 400; }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem; margin-top: .9rem; }
 .tiles a { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .45rem .8rem;
   color: inherit; text-decoration: none; }
@@ -77,9 +81,10 @@ def _tiles(counts: Mapping[str, int]) -> str:
 def _section(outcome: str, rows: Sequence[Mapping[str, Any]]) -> str:
     judged = any(row["difference"] for row in rows)
     axis = drawing.close_scale([Estimate(0, 0, 0, 0), *(_estimate(row["difference"]) for row in rows)])
-    head = ["Model", *(["Group", "Metric", "Baseline", "Candidate", "Difference", ""] if judged else [])]
+    head = ["Model", *(["Group", "Metric", "Baseline", "Candidate", "Difference", "Interval"] if judged else [])]
     head += [*(["Images needed"] if outcome == "undecided" else []), "Cause", "Run"]
-    cells = "".join(f"<th>{name}</th>" for name in head)
+    right = ("Baseline", "Candidate", "Difference", "Images needed")
+    cells = "".join(f'<th class="number">{name}</th>' if name in right else f"<th>{name}</th>" for name in head)
     body = "".join(_row(row, judged, outcome == "undecided", axis) for row in rows)
     title = f'<h2 id="{_id(outcome)}">{outcome.capitalize()} <span class="count">{len(rows):,}</span></h2>'
     table = f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -94,12 +99,13 @@ def _row(row: Mapping[str, Any], judged: bool, needed: bool, axis: tuple[float, 
     if judged:
         cells += [f"<td>{escape(row['group'] or 'all')}</td>", f"<td>{escape(row['metric'] or '-')}</td>"]
         cells += [f'<td class="number">{_value(row[name])}</td>' for name in ("baseline", "candidate")]
+        cells.append(f'<td class="number value">{_signed(row["difference"])}</td>')
         cells.append(f"<td>{drawing.interval(_estimate(row['difference']), axis, 0.0)}</td>")
-        cells.append(f'<td class="number">{_difference(row["difference"])}</td>')
     if needed:
         cells.append(f'<td class="number">{_count(row["needed"])}</td>')
     told = f'<span class="soft">{escape(row["sentence"])}</span>' if row["sentence"] else ""
-    return f"<tr>{''.join(cells)}<td>{escape(row['cause'] or '')}{told}</td><td>{_link(row)}</td></tr>"
+    cells.append(f'<td class="cause">{escape(row["cause"] or "")}{told}</td><td>{_link(row)}</td>')
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _link(row: Mapping[str, Any]) -> str:
@@ -117,6 +123,12 @@ def _difference(found: Mapping[str, Any] | None) -> str:
     if found["low"] is None or found["high"] is None:
         return f"{found['value']:+.4f}"
     return f"{found['value']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
+
+
+def _signed(found: Mapping[str, Any] | None) -> str:
+    """A difference with its interval below."""
+    value, _, ends = _difference(found).partition(" ")
+    return f'{value}<span class="soft">{ends.strip("()")}</span>' if ends else value
 
 
 def _value(found: Mapping[str, Any] | None) -> str:

@@ -187,6 +187,8 @@ def placed(store: Store, key: str, value: str) -> Term:
         return Term("attribute", "status", value.upper())
     if key in FACTS:
         return Term("tag", f"safelight.{key}", value)
+    if key in store.fields():  # what recent runs have, seen without a search through all
+        return Term("param", key, as_parameter(value))
     for term in (Term("param", key, "%", like=True), Term("tag", f"safelight.{key}", "%", like=True)):
         if next(store.runs([term], (), 1), None) is not None:
             return Term(term.kind, term.key, as_parameter(value))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -61,7 +62,7 @@ class Shift:
     def merge(self, other: Self) -> Self:
         return replace(self, before=self.before.merge(other.before), after=self.after.merge(other.after))
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, int]:
         return self.before.total(), self.after.total()
 
@@ -77,15 +78,16 @@ class Shift:
     def difference(self, scale: float = 1.0, confidence: float = 0.95) -> Estimate:
         if not all(self.sizes):
             return Estimate(math.nan, math.nan, math.nan, self.n)
-        value, most = self.distance(), math.inf if self.metric == "prediction_stability" else 1.0
+        value, most = self.distance, math.inf if self.metric == "prediction_stability" else 1.0
         error = (1 - confidence) / 2
         low = _edge(lambda at: self.tail(at, below=False, scale=scale) > error, 0.0, value)
         high = _edge(lambda at: self.tail(at, below=True, scale=scale) <= error, value, most)
         return Estimate(value, low, high, self.n)
 
+    @cached_property
     def distance(self) -> float:
         """The metric itself."""
-        p, q = self._shares()
+        p, q = self._shares
         if self.metric == "prediction_shift":
             return float(np.abs(q - p).sum() / 2)
         if self.metric == "score_shift":
@@ -98,23 +100,24 @@ class Shift:
         sizes = self.sizes[0] * scale, self.sizes[1] * scale
         if self.metric == "prediction_stability":
             return self._noncentral(at, below, 1 / sizes[0] + 1 / sizes[1])
-        beyond = (at - self.distance()) if below else (self.distance() - at)
+        beyond = (at - self.distance) if below else (self.distance - at)
         if self.metric == "prediction_shift":
-            beyond -= self._noise(*sizes)
+            beyond -= self._noise / math.sqrt(scale)
             return math.exp(-2 * beyond * beyond / (1 / sizes[0] + 1 / sizes[1])) if beyond > 0 else 1.0
         width = 1 / math.sqrt(sizes[0]) + 1 / math.sqrt(sizes[1])
         return min(1.0, 4 * math.exp(-2 * (beyond / width) ** 2)) if beyond > 0 else 1.0
 
-    def _noise(self, before: float, after: float) -> float:
+    @cached_property
+    def _noise(self) -> float:
         """How far sampling alone moves the shares apart on average, at most."""
-        p, q = self._shares()
+        (p, q), (before, after) = self._shares, self.sizes
         return float(np.sqrt(p * (1 - p) / before + q * (1 - q) / after).sum() / 2)
 
     def _noncentral(self, at: float, below: bool, noise: float) -> float:
         """The index over `noise` is noncentral chi-square, with a centre that grows with the true index."""
         from scipy.special import chdtrc, chndtr
 
-        freedom, centre, found = len(self._shares()[0]) - 1, at / noise, self.distance() / noise
+        freedom, centre, found = len(self._shares[0]) - 1, at / noise, self.distance / noise
         if freedom < 1:
             return 1.0
         if freedom + centre > 10_000:
@@ -125,6 +128,7 @@ class Shift:
         held = float(chndtr(found, freedom, centre))
         return held if below else max(0.0, 1 - held)
 
+    @cached_property
     def _shares(self) -> tuple[Array, Array]:
         """(K,) shares of what occurs in either; for the index no count is below a half."""
         keys = np.union1d(self.before.keys, self.after.keys)

@@ -43,9 +43,11 @@ def _distance(batch: Batch) -> Array:
 _METRICS = {
     "top1": PerImage(_right, ("predicted_label",), rate=True),
     "top1_all": PerImage(_right_of_all, ("predicted_label",), rate=True),
-    "top5": PerImage(_among_five, ("predicted_top_labels",), rate=True),
-    "cross_entropy": PerImage(_loss, ("predicted_truth_log_score",), rate=False),
-    "brier": PerImage(_distance, ("predicted_truth_log_score", "predicted_score_squares"), rate=False),
+    "top5": PerImage(_among_five, ("predicted_label", "predicted_top_labels"), rate=True),
+    "cross_entropy": PerImage(_loss, ("predicted_label", "predicted_truth_log_score"), rate=False),
+    "brier": PerImage(
+        _distance, ("predicted_label", "predicted_truth_log_score", "predicted_score_squares"), rate=False
+    ),
 }
 
 

@@ -16,7 +16,6 @@ import psutil
 
 from jobs.spec import JobFailed
 
-_STOP_S = 20.0
 _TAIL = 6  # lines of a log that say why it ended
 
 
@@ -81,14 +80,14 @@ class Process:
                 raise JobFailed(f"{self.name} does not answer after {patience_s:.0f} s", self._last_words())
             time.sleep(0.2)
 
-    def stop(self, by: signal.Signals = signal.SIGTERM) -> bool:
-        """End it and what it started, and nothing else; whether it ran."""
+    def stop(self, by: signal.Signals = signal.SIGTERM, patience_s: float = 20.0) -> bool:
+        """Ask it to end, and end it and what it started after `patience_s`, and nothing else; whether it ran."""
         found = self.running()
         if found is not None:
             family = [found, *_children(found)]
             with suppress(psutil.NoSuchProcess):
                 found.send_signal(by)
-            psutil.wait_procs([found], timeout=_STOP_S)
+            psutil.wait_procs([found], timeout=patience_s)
             # psutil looks at the birth of each again before it sends a signal.
             for one in family:
                 with suppress(psutil.NoSuchProcess):

@@ -21,6 +21,8 @@ def variables(place: Place) -> dict[str, str]:
     return {
         "RAY_ADDRESS": f"{LOOPBACK}:{place.ports['ray']}",
         "RAY_API_SERVER_ADDRESS": dashboard(place),
+        # Otherwise Ray takes 127.0.0.1 for the address of this machine in its network, and listens there.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": place.keys["ray_token"],
     }
@@ -42,10 +44,9 @@ def start(place: Place, cpus: int | None, servers: Mapping[str, str]) -> None:
         JobFailed: if it does not answer.
     """
     process = Process(NAME, place.folder)
-    auth = {name: value for name, value in variables(place).items() if name.startswith("RAY_AUTH")}
-    # An address of another cluster would make this a worker of it.
+    # The address of a cluster would make this a worker of it.
     unset = {"RAY_ADDRESS": "", "RAY_API_SERVER_ADDRESS": ""}
-    process.start(_command(place, cpus), {**servers, **auth, **unset})
+    process.start(_command(place, cpus), {**servers, **variables(place), **unset})
     process.wait(lambda: _answers(place), 120)
 
 

@@ -50,8 +50,8 @@ def start(place: Place) -> None:
 
 
 def stop(place: Place) -> bool:
-    """End it; whether it ran."""
-    return Process(NAME, place.folder).stop()
+    """End it; whether it ran. It takes its time, and what it acknowledged is on disk."""
+    return Process(NAME, place.folder).stop(patience_s=2)
 
 
 def _words(place: Place, data: Path) -> list[str]:

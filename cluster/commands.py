@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -62,11 +62,20 @@ def _class_name(name: str) -> str:
 
 
 class Jobs(click.Group):
-    """A command for each job, its flags made from the job's fields; `act` gets (job, options) when one is called."""
+    """A command for each job, its flags made from the job's fields; `act` gets (job, options) when one is called.
 
-    def __init__(self, *args: Any, act: Callable[[Job, dict[str, Any]], int], **words: Any) -> None:
+    `more` are options of the command itself, beside those that all such commands have.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        act: Callable[[Job, dict[str, Any]], int],
+        more: Sequence[click.Parameter] = (),
+        **words: Any,
+    ) -> None:
         super().__init__(*args, **words)
-        self._act = act
+        self._act, self._own = act, (*_common(), *more)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return job_names()
@@ -75,7 +84,7 @@ class Jobs(click.Group):
         job = job_class(cmd_name)
 
         def call(spec: str | None, **given: Any) -> int:
-            options = {name: given.pop(name) for name in ("dry_run", "format")}
+            options = {own.name: given.pop(own.name) for own in self._own if own.name}
             flags = {_word(job, name): value for name, value in given.items() if value not in (None, ())}
             return self._act(job.parse({**_from_file(spec, cmd_name), **flags}), options)
 
@@ -83,7 +92,7 @@ class Jobs(click.Group):
             cmd_name,
             callback=call,
             help=(job.__doc__ or "").split("\n\n")[0],
-            params=[click.Argument(["spec"], required=False, metavar="[SPEC.yaml]"), *_options(job), *_common()],
+            params=[click.Argument(["spec"], required=False, metavar="[SPEC.yaml]"), *_options(job), *self._own],
         )
 
 
@@ -91,7 +100,16 @@ def _common() -> list[click.Parameter]:
     return [
         click.Option(["--dry-run"], is_flag=True, help="print the job and what it would cost, and stop"),
         click.Option(["--format"], type=click.Choice(["text", "json"]), default="text", help="what stdout gets"),
+        click.Option(["--tag"], multiple=True, callback=pairs, metavar="NAME=VALUE", help="a tag of the MLflow run"),
     ]
+
+
+def pairs(_ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`name=value` words as a map."""
+    for value in values:
+        if not value.partition("=")[0] or "=" not in value:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", param=parameter)
+    return dict(value.split("=", 1) for value in values)
 
 
 def _options(job: type[Job]) -> list[click.Parameter]:

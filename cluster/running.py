@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 5.0
 
 
-def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
-    """Run a job, tracked, and show its report, or its parts' reports; returns the exit code."""
+def carry_out(job: Job, dry_run: bool, format: str, tag: Mapping[str, str]) -> int:  # noqa: A002
+    """Run a job, tracked and tagged, and show its report, or its parts' reports; returns the exit code."""
     from cluster import tracking
     from jobs.engine.pool import stop_ray
 
@@ -31,7 +31,7 @@ def carry_out(job: Job, dry_run: bool, format: str) -> int:  # noqa: A002
     show = Show()
     try:
         with stdout_kept_clean():
-            outcomes = tracking.tracked_parts(job, show.say, show.progress)
+            outcomes = tracking.tracked_parts(job, show.say, show.progress, tags=tag)
             # Ray's last words about workers that died must not follow the answer.
             stop_ray()
     finally:

@@ -2,7 +2,8 @@
 
 With labels, a metric's change is judged as a whole, as change of mix and as change within groups, and for each group
 that was asked for; the groups are those of `by` together, or the true labels where none were asked for. Without labels
-it is the answers' own shift that is judged (vision/shift.py).
+it is the answers' own shift that is judged (vision/shift.py). The two parts stand beside the whole's estimates of both
+sets: their differences add up to the whole's.
 """
 
 from __future__ import annotations

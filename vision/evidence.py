@@ -14,18 +14,20 @@ false, so that rate is the chance of any alarm that night. Over nights the share
 a false alarm on gates whose candidates are never worse is at most a, and in general the expected share of false ones
 among all alarms raised so far is at most a (a night's false alarms are no larger a share of all than of its own). A sum
 of chances needs no independence, and there is none: the same test images come every night, so that a champion lucky on
-them is lucky every night. Over 365 nights without effect 0.05 a night would have meant 18 alarms; this
-means none in 39 years of 40.
+them is lucky every night. Asked at 0.05 every night, a year without effect would have meant 18 alarms; asked like this,
+39 in 40 series have none, however long they run. What is assumed is that each p holds on its own night (see
+vision/tails.py), and that what is asked does not depend on the answers.
 
 Why not e-values? They too hold under any dependence (e-LOND, Xu & Ramdas 2024), and spend `a * share(t)` times one
-more than the alarms so far. Before the first alarm that is this rule with 1/e in place of p, and 1/e is the larger:
-for a likelihood ratio at the same surprise some three times at p = 0.01 and five at 10**-6. After it their levels grow,
-which takes a memory of alarms that nobody has reviewed. This rule needs the night's number only.
+more than the alarms so far. Before the first alarm that is this rule with 1/e in place of p, and 1/e is the larger: for
+a likelihood ratio against the very difference that was seen, which nobody can know beforehand, 7 times at p = 0.01 and
+12 times at 10**-6. After it their levels grow, which takes a memory of alarms that nobody has reviewed. This rule needs
+the night's number only.
 
 **A false pass: "pass" where the loss is the margin or more.** Passing takes the gate's whole interval on the good side,
 so a finding that is worse passes with a chance of at most a, every night anew. A judgement passes only if all its
 findings do, so it too is wrong with a chance of at most a, whatever their number: an intersection-union test (Berger
-1982) needs no correction.
+1982) needs no correction. Groups too small to be judged are no part of that claim.
 
 **What nights cost.** Passing does not get harder at all: night 365 asks for what night 1 asked. Failing asks for
 2.2 standard errors beyond the margin on night 1, 4.0 on night 30, 4.8 on night 365, 5.3 after ten years; what lies

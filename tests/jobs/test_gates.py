@@ -238,6 +238,17 @@ def test_other_bytes_or_other_images_are_other_data(make_corpus: CorpusMaker, tm
     assert drift("prediction_shift", champion, again).findings[0].cause == "data"
 
 
+def test_a_corpus_that_grew_is_other_data_for_two_sets_only(make_corpus: CorpusMaker, tmp_path: Path) -> None:
+    labels = np.arange(60) % 3
+    corpus = make_corpus(rows_with(labels[:40]))
+    champion = answer(tmp_path / "champion", corpus, labels[:40])
+    make_corpus(rows_with(labels))  # the same folder, two shards more
+    wrong = np.where(np.arange(60) < 5, 0, labels)
+    again, other = (answer(tmp_path / m, corpus, wrong, model=m) for m in ("champion-again", "other"))
+    assert judge([Gate()], champion, other, "classification").findings[0].cause == "model"
+    assert drift("top1", champion, again).findings[0].cause == "model and data"
+
+
 def test_the_same_model_on_the_same_images_is_refused(make_corpus: CorpusMaker, tmp_path: Path) -> None:
     labels = np.arange(40) % 3
     corpus = make_corpus(rows_with(labels))

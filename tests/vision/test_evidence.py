@@ -67,6 +67,12 @@ def test_stricter_gates_ask_for_more() -> None:
     assert loose == pytest.approx(5 * strict)
 
 
+@pytest.mark.parametrize(("p", "times"), [(0.01, 7), (1e-6, 12)])
+def test_e_values_would_ask_for_more(p: float, times: int) -> None:
+    """The best there is, exp(z^2 / 2), against the p of the same surprise: the docstring's argument."""
+    assert math.exp(-(stats.norm.isf(p) ** 2) / 2) / p == pytest.approx(times, rel=0.1)
+
+
 @pytest.mark.parametrize(("p", "errors"), [([0.1], [0.1, 0.2]), ([0.1], [0.0]), ([0.1], [1.5])])
 def test_wrong_arguments(p: list[float], errors: list[float]) -> None:
     with pytest.raises(ValueError, match="errors must"):

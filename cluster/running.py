@@ -24,7 +24,7 @@ LINE_EVERY_S = 5.0
 def carry_out(job: Job, dry_run: bool, format: str, tag: Mapping[str, str]) -> int:  # noqa: A002
     """Run a job, tracked and tagged, and show its report, or its parts' reports; returns the exit code."""
     from cluster import tracking
-    from jobs.engine.pool import stop_ray
+    from jobs.engine.joining import stop_ray
 
     if dry_run:
         return rehearse(job)
@@ -156,7 +156,8 @@ def _pace(progress: Progress) -> str:
     left = "" if not math.isfinite(left_s) else f", {_duration(left_s)} left"
     broken = f", {progress.errors} broken" if progress.errors else ""
     each = f" ({progress.images_per_s / progress.workers:,.1f} a worker)" if progress.workers > 1 else ""
-    return f"shard {progress.shards}/{progress.of_shards}, {progress.images_per_s:,.1f} images/s{each}{left}{broken}"
+    done = f"{progress.unit} {progress.shards}/{progress.of_shards}"
+    return f"{done}, {progress.images_per_s:,.1f} images/s{each}{left}{broken}"
 
 
 def _duration(seconds: float) -> str:

@@ -58,7 +58,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def ray_session() -> Iterator[None]:
     """One Ray for all tests that need it, on this machine and nowhere else."""
     os.environ.pop("RAY_ADDRESS", None)
-    from jobs.engine.pool import start_ray
+    from jobs.engine.joining import start_ray
 
     ray = start_ray(2)
     yield

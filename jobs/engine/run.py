@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from jobs import storage
 from jobs.asking import Predicting
-from jobs.engine import commit, pool
+from jobs.engine import commit, joining, pool
 from jobs.engine.commit import Receipt
 from jobs.engine.leases import Leases
 from jobs.engine.plan import Plan
@@ -101,7 +101,7 @@ def workers_for(asked: int | None, rows: int) -> int:
         return asked
     if rows <= SMALL:
         return 0
-    ray = pool.start_ray(0)
+    ray = joining.start_ray(0)
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from jobs.engine import pool
+from jobs.engine import joining, pool
 from jobs.intake.cut import Cutter, Plan
 from jobs.intake.write import WRITER_VERSION, Receipt, Writer
 from jobs.spec import Context, Progress
@@ -77,7 +77,7 @@ class Drive:
             first.append(plan)
             rows, size = rows + plan.rows, size + plan.bytes
             if rows > SMALL_ROWS or size > SMALL_BYTES:
-                ray = pool.start_ray(0)
+                ray = joining.start_ray(0)
                 return itertools.chain(first, plans), max(1, int(ray.cluster_resources().get("CPU", 1)))
         return iter(first), 0
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.engine.pool import check_reachable, spread
+from jobs.engine.joining import check_reachable
+from jobs.engine.pool import spread
 from jobs.spec import JobFailed
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,13 +25,58 @@ def check(settings: Settings, patience_s: float = 4.0) -> None:
     """Return once the tracking server answers; one that refuses may be starting, and is asked for `patience_s`.
 
     Raises:
-        JobFailed: naming the address and the reason, after 15 seconds at most.
+        JobFailed: naming the address and the reason, after 25 seconds at most; also if it does not let us in.
     """
     deadline = time.monotonic() + patience_s
     while (reason := obstacle(settings, timeout_s=10.0)) is not None:
         if time.monotonic() + 1.0 >= deadline or settings.database is not None:
             raise JobFailed(f"MLflow cannot be reached at {masked(settings.tracking_uri)}: {reason}")
         time.sleep(1.0)
+    if (reason := refusal(settings, timeout_s=10.0)) is not None:
+        raise JobFailed(f"MLflow at {masked(settings.tracking_uri)} {reason}")
+
+
+def refusal(settings: Settings, timeout_s: float) -> str | None:
+    """Why a server that answers does not let us in, or None if it does, or if only its client can tell.
+
+    Credentials are read here as MLflow's client reads them; where it may find others than those of the environment
+    (a file of its own, a plug-in), it is left to ask by itself.
+    """
+    if not settings.tracking_uri.startswith(("http://", "https://")) or _elsewhere(os.environ):
+        return None
+    user, asked = os.environ.get("MLFLOW_TRACKING_USERNAME"), _asking(settings)
+    try:
+        with urllib.request.urlopen(asked, timeout=timeout_s):
+            return None
+    except urllib.error.HTTPError as error:
+        if error.code != 401:  # that there is no such experiment yet, for one
+            return None
+    except (OSError, ValueError):
+        return None
+    if asked.get_header("Authorization") is None:
+        return "asks for a user: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    who = "MLFLOW_TRACKING_TOKEN" if user is None else f"the user {user!r}: see MLFLOW_TRACKING_PASSWORD"
+    return f"refuses {who}"
+
+
+def _asking(settings: Settings) -> urllib.request.Request:
+    """A question that only a known user may ask."""
+    name = urllib.parse.quote(settings.experiment)
+    parts = urlsplit(settings.tracking_uri)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    asked = urllib.request.Request(f"{address}/api/2.0/mlflow/experiments/get-by-name?experiment_name={name}")
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or urllib.parse.unquote(parts.username or "")
+    password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or urllib.parse.unquote(parts.password or "")
+    if user and password:
+        asked.add_header("Authorization", f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}")
+    elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        asked.add_header("Authorization", f"Bearer {token}")
+    return asked
+
+
+def _elsewhere(environment: Mapping[str, str]) -> bool:
+    plugged = any(environment.get(f"MLFLOW_TRACKING_{name}") for name in ("AUTH", "AWS_SIGV4", "CLIENT_CERT_PATH"))
+    return plugged or any((Path.home() / name).exists() for name in (".mlflow/credentials", ".netrc"))
 
 
 def obstacle(settings: Settings, timeout_s: float) -> str | None:

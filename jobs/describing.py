@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from jobs import storage
+from jobs import layers, storage
 from jobs.answers import Answers
 from jobs.engine import commit
 from jobs.evaluate import Evaluate
@@ -25,8 +25,12 @@ Facts = dict[str, Any]
 SHEET = 48
 
 
-def describe(reference: str, context: Context) -> Facts:
+def describe(reference: str, context: Context, inputs: str | None = None, arguments: str | None = None) -> Facts:
     """The facts about what `reference` names, in the order to show them.
+
+    Args:
+        inputs: shapes that a net takes, such as "3x224x224"; from the model's preprocessing unless given.
+        arguments: JSON of the arguments that a net named by its dotted name is built with.
 
     Raises:
         SpecError: if it names nothing that safelight knows.
@@ -36,7 +40,10 @@ def describe(reference: str, context: Context) -> Facts:
         return _corpus(*open_corpus(reference))
     if kind == "predictions":
         return _predictions(storage.absolute(reference))
-    return _model(context.model(reference))
+    model = context.model(reference)
+    if arguments is not None:
+        model = layers.with_arguments(model, arguments)
+    return _model(model, inputs)
 
 
 def kind_of(reference: str) -> str:
@@ -97,7 +104,7 @@ def _columns(url: str) -> Mapping[str, str]:
         return {field.name: str(field.type) for field in pq.read_schema(stream)}
 
 
-def _model(model: Model) -> Facts:
+def _model(model: Model, inputs: str | None) -> Facts:
     facts: Facts = {
         "model": str(model.folder or model.net),
         "net": model.net,
@@ -110,11 +117,7 @@ def _model(model: Model) -> Facts:
     }
     facts |= _kernels(model)
     if model.net != ONNX:
-        net = model.build()
-        facts["parameters"] = f"{sum(p.numel() for p in net.parameters()):,}"
-        for name, layer in net.named_children():
-            count = sum(p.numel() for p in layer.parameters())
-            facts[f"layer {name}"] = f"{type(layer).__name__}, {count:,} parameters"
+        facts |= layers.facts(model, inputs)
     return facts
 
 

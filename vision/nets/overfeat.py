@@ -40,7 +40,9 @@ def overfeat_fast(classes: int = 1000, channels: int = 3, dropout: float = 0.5) 
 
 
 def dense(net: nn.Module) -> nn.Sequential:
-    """The classifier as a map of scores: (B, C, H, W) in, (B, classes, h, w) out; full layers are copied, others shared.
+    """The classifier as a map of scores: (B, C, H, W) in, (B, classes, h, w) out.
+
+    Full layers are copied; the layers before are those of `net` itself.
 
     Args:
         net: layers one after the other (nested `Sequential`s, or torchvision's AlexNet and VGG): convolutions, then

@@ -2,8 +2,7 @@
 
 Parameters: 11,689,512, 21,797,672, 25,557,032, 44,549,160 and 60,192,808; plain 11,515,688 and 21,623,848, which is
 the twin less the 173,824 of its three projections. torchvision halves the resolution in the 3x3 of a bottleneck where
-the paper does in the 1x1 before it. `vision.nets.cifar_resnet` builds
-the nets for CIFAR, which have their names here too.
+the paper does in the 1x1 before it. The nets for CIFAR come from `vision.nets.cifar_resnet` and have names here too.
 
 Reference: He, Zhang, Ren & Sun, "Deep residual learning for image recognition", CVPR 2016.
 """

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.standing import standing  # noqa: F401
+
 KEYS = {"AWS_ACCESS_KEY_ID": "admin", "AWS_SECRET_ACCESS_KEY": "admin-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 
 

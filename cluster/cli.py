@@ -19,6 +19,8 @@ from jobs.spec import JobFailed, SpecError
 COMMANDS = {
     "demo": ("cluster.demo:demo", "everything once, on real images, on this machine, in about a minute"),
     "run": ("cluster.commands:run", "run a job here"),
+    "submit": ("cluster.submission.commands:submit", "run a job on the cluster at RAY_ADDRESS"),
+    "jobs": ("cluster.submission.commands:jobs", "jobs on the cluster: list, status, logs, stop"),
     "schedule": ("cluster.schedule.commands:schedule", "evaluations every night: list, next, tick, loop, export"),
     "results": ("cluster.results.commands:results", "runs as a table; compare, trend, sql, open, push, clean"),
     "stack": ("cluster.stack.commands:stack", "the servers of a cluster on this machine: up, down, status"),

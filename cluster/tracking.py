@@ -160,6 +160,7 @@ class Tracked(Watched):
         super().__init__(where, say, show)
         self.journal, self.follower = journal, follower
         self._progress_at = time.monotonic()
+        self._named = False
 
     def metric(self, name: str, value: float, step: int = 0) -> None:
         self.journal.append({"kind": "metrics", "values": as_points({name: float(value)}, step, now_ms())})
@@ -184,6 +185,10 @@ class Tracked(Watched):
 
     def progress(self, progress: Progress) -> None:
         super().progress(progress)
+        if not self._named and (run_id := self.journal.run_id) is not None:
+            # Who reads the log of a job that runs for hours may look at its run meanwhile.
+            self._named = True
+            self.log(f"run {run_id}")
         if time.monotonic() - self._progress_at < PROGRESS_S:
             self.follower.raise_refusal()
             return

@@ -23,7 +23,6 @@ import pytest
 
 from tests.services.conftest import free_ports
 
-ROOT = Path(__file__).parents[2]
 PORTS = ("node-manager-port", "object-manager-port", "dashboard-agent-listen-port", "dashboard-agent-grpc-port")
 PORTS += ("runtime-env-agent-port", "metrics-export-port")
 READY_S = 180.0
@@ -142,7 +141,9 @@ class RayCluster:
             f"--max-worker-port={first + 199}", "--object-store-memory=104857600", "--disable-usage-stats",
         ]  # fmt: skip
         inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-        surrounds = {**inherited, "PYTHONPATH": str(ROOT), **self.surrounds, **self._with_token()}
+        # Jobs are begun with `python`: it must be this one.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        surrounds = {**inherited, "PATH": path, **self.surrounds, **self._with_token()}
         log = self.folder / f"node-{number}-{secrets.token_hex(3)}.txt"
         with open(log, "wb") as stream:
             process = subprocess.Popen(command, env=surrounds, cwd=self.folder, stdout=stream, stderr=stream)

@@ -40,7 +40,7 @@ class JobFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, as of its last committed shard."""
+    """How far a job is, as of its last committed shard; `unit` says what it counts where that is not shards."""
 
     shards: int
     of_shards: int
@@ -49,6 +49,7 @@ class Progress:
     errors: int
     images_per_s: float
     workers: int = 1
+    unit: str = "shard"
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,19 @@ class Preprocessing:
         normal: Array = (scaled - mean) / std
         return normal
 
+    def whole(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Array:
+        """From a file's bytes to the resized picture before anything is cut off: (H, W, 3) uint8 RGB.
+
+        Raises:
+            CorruptImage: if there is no picture in `data`, or one too elongated to resize.
+        """
+        found = picture(data, max_pixels=max_pixels, shrink_to=self._target)
+        size = self._resized(found.height, found.width)
+        try:
+            return array(resample(found, size, Part(0, 0, *size), self.filter))
+        except ValueError as error:
+            raise CorruptImage(str(error)) from None
+
     @property
     def _target(self) -> tuple[int, int] | None:
         """The least that a picture is resized to, for a decoder that can scale."""
@@ -234,6 +247,8 @@ PRESETS: dict[str, Preprocessing] = {
         mean=(0.48145466, 0.4578275, 0.40821073),
         std=(0.26862954, 0.26130258, 0.27577711),
     ),
+    # Nets made for pictures of 32 x 32; the statistics of CIFAR-10's training pictures.
+    "cifar10": Preprocessing(resize=(32, 32), crop=None, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)),
     # Caffe's reference models: blue first, means in grey levels, no division.
     "caffe": Preprocessing(order="BGR", mean=(103.939 / 255, 116.779 / 255, 123.68 / 255), std=(1 / 255,) * 3),
 }

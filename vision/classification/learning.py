@@ -108,6 +108,10 @@ class Objective:
         """The answer columns of a net in evaluation mode, as `predict` gives them."""
         return decode(outputs.float().cpu().numpy(), targets)
 
+    def truths(self, targets: Array) -> dict[str, pa.Array]:
+        """The question's columns that the answers are scored against."""
+        return {"label": pa.array(targets)}
+
 
 def objective(corpus: Corpus, smoothing: float = 0.0) -> Objective:
     """What is learned from a corpus.

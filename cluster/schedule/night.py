@@ -127,7 +127,7 @@ def _done(due: Due, job: Job, where: Settings, clock: Clock, say: Say) -> list[D
     tags = {runs.NIGHT: due.key}
     until = _until(due, clock.now())
     if (due.entry.on or ("here" if where.ray_address == "local" else "cluster")) == "cluster":
-        return there.there(job, due.key, tags, where, say, until, clock)
+        return there.there(due.entry, job, tags, due.key, where, say, until, clock)
     return working.here(job, tags, where, say, until, clock)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from itertools import islice
 
 from cluster.journal import pending
-from cluster.results.query import Run, Store, Term, open_store
+from cluster.results.query import Run, Term, open_store
 from cluster.schedule.due import on_day
 from cluster.schedule.entries import Entry
 from cluster.settings import Settings
@@ -16,6 +17,8 @@ VERDICT = "safelight.verdict"
 AGAINST = "safelight.against"
 ROLE = "safelight.role"
 CHAMPION = "champion"
+MOST_LOOKED_AT = 2000
+"""An entry without a night among so many runs is a new one."""
 _ENDED = ("FINISHED", "FAILED")
 
 
@@ -36,17 +39,13 @@ def last_seen(entries: Sequence[Entry], where: Settings) -> dict[str, datetime]:
     """When the newest night of each entry that has runs was due, for entries that nothing else is known of."""
     found: dict[str, datetime] = {}
     wanted = {entry.name: entry for entry in entries}
-    for run in _newest(open_store(where)):
+    for run in islice(open_store(where).runs([Term("tag", NIGHT, "%")], (), 200), MOST_LOOKED_AT):
         name, _, day = run.tags[NIGHT].rpartition("@")
         if name in wanted and name not in found:
             found[name] = on_day(wanted[name], date.fromisoformat(day))
         if len(found) == len(wanted):
             break
     return found
-
-
-def _newest(store: Store) -> Iterator[Run]:
-    return store.runs([Term("tag", NIGHT, "%")], (), 200)
 
 
 def taken(key: str, where: Settings, *, again: bool = False) -> str | None:

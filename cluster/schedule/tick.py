@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 
 from cluster import reach
+from cluster.results.push import push
 from cluster.schedule import night as nights
 from cluster.schedule import runs, writing
 from cluster.schedule.clock import Clock
@@ -122,7 +124,10 @@ def _run(one: Due, ledger: Ledger, where: Settings, clock: Clock, say: Say, by_h
         return Night(name, one.day, "elsewhere", record.verdict, note=f"it was {record.status} already")
     if not by_hand and _overlapped(one, record):
         return _skipped(one, f"the night of {record.day} still ran then", ledger, where, clock, say)
-    reason = _taken(one, where, by_hand)
+    died = record.day == one.day and record.status == "running"  # nobody holds its lock, or we would not
+    if died:
+        _bury(where)
+    reason = None if died else _taken(one, where, by_hand)
     if reason is not None:
         ledger.change(name, since=_later(record, one), at=one.at, day=one.day, status="done", note=reason)
         return Night(name, one.day, "elsewhere", note=reason)
@@ -154,6 +159,16 @@ def _taken(one: Due, where: Settings, by_hand: bool) -> str | None:
         return runs.taken(one.key, where, again=by_hand)
     except JobFailed:
         return None  # the night itself will say that the server is away
+
+
+def _bury(where: Settings) -> None:
+    """Tell MLflow that the runs of a scheduler that died have ended; the night goes on from what is committed."""
+    with contextlib.suppress(JobFailed, OSError):
+        push(where, _unsaid)
+
+
+def _unsaid(_line: str) -> None:
+    """Old records that are sent are nothing to tell at night."""
 
 
 def _record_missed(one: Due, where: Settings, say: Say) -> None:

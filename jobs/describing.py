@@ -73,6 +73,7 @@ def _corpus(url: str, corpus: Corpus) -> Facts:
         "version": corpus.version,
         "digest": corpus.digest,
         "rows": f"{corpus.rows:,} ({', '.join(f'{split} {rows:,}' for split, rows in splits.items())})",
+        "to look at": looking_time(corpus.rows),
         "shards": f"{len(shards):,} of {sum(s.bytes for s in shards) / 2**20:,.1f} MiB",
         "columns": ", ".join(f"{name} {kind}" for name, kind in corpus.columns.items()),
         "classes": _listed(corpus.classes),
@@ -81,6 +82,19 @@ def _corpus(url: str, corpus: Corpus) -> Facts:
         "licence": corpus.licence or "not stated",
         "notes": "; ".join(corpus.notes),
     }
+
+
+def looking_time(images: int, seconds: float = 2.0) -> str:
+    """How long a person would look at them all, without a pause.
+
+    >>> looking_time(1_200_000)
+    '27.8 days at 2 s each'
+    """
+    needed = images * seconds
+    # A unit is used from two of it on: 27.8 hours say more than 1.2 days.
+    units = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+    unit, size = next((pair for pair in units if needed >= 2 * pair[1]), units[-1])
+    return f"{needed / size:.1f} {unit} at {seconds:g} s each"
 
 
 def _predictions(url: str) -> Facts:

@@ -65,17 +65,18 @@ class _Board:
 
     def __init__(self) -> None:
         self._notes: list[Note] = []
-        self._failed = False
+        self._failed = 0
 
     def put(self, note: Note) -> None:
-        self._failed = self._failed or note.kind == "failed"
+        self._failed += note.kind == "failed"
         self._notes.append(note)
 
     def take(self) -> list[Note]:
         notes, self._notes = self._notes, []
         return notes
 
-    def failed(self) -> bool:
+    def failed(self) -> int:
+        """How many workers have failed for good."""
         return self._failed
 
 
@@ -121,7 +122,15 @@ def _take_part(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     device = str(ray.train.torch.get_device()) if config["gpu"] else "cpu"
     crew = _Group(context.get_world_rank(), context.get_world_size(), device, config["board"])
-    work(config["course"], crew)
+    try:
+        work(config["course"], crew)
+    except JobFailed:
+        # Where all failed together there is nobody to wait for them, and nothing to start again.
+        until = time.monotonic() + _SILENCE_S
+        while ray.get(config["board"].failed.remote()) < crew.size:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 class _OnRay:

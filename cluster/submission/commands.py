@@ -69,12 +69,12 @@ def _say(line: str) -> None:
 def _show(submission: Submission, address: str) -> None:
     """What would be sent: of secrets only the names."""
     from cluster.masking import masked
-    from cluster.submission.parcel import entrypoint
+    from cluster.submission.parcel import entrypoint, hidden
 
-    click.echo(masked(submission.job.to_yaml(), {**submission.secret}), nl=False)
+    click.echo(hidden(submission.job.to_yaml(), submission.secret), nl=False)
     facts = {"submission": submission.base, "cluster": masked(address), "entrypoint": entrypoint(submission.job)}
     facts |= {name.removeprefix("safelight."): value for name, value in submission.metadata.items()}
-    facts |= {"tags": ", ".join(f"{name}={masked(value)}" for name, value in submission.tags.items())}
+    facts |= {"tags": ", ".join(f"{name}={value}" for name, value in submission.tags.items())}
     facts |= {f"sends {name}": masked(value) for name, value in submission.told.items()}
     facts |= {f"sends {name}": "***" for name in submission.secret}
     for name, value in facts.items():
@@ -160,7 +160,7 @@ def list_(limit: int, state: str | None, owner: str | None, form: str) -> None:
         one for one in server.all()
         if state in (None, one.status.value.lower()) and owner in (None, one.metadata.get("safelight.owner"))
     ]  # fmt: skip
-    entries = [entry(server, one) for one in found[:limit]]
+    entries = [entry(one, server.log(one.submission_id)) for one in found[:limit]]
     if form == "json":
         click.echo(to_json({"jobs": [one.to_dict() for one in entries], "all": len(found)}), nl=False)
         return
@@ -193,7 +193,8 @@ def status(id: str, form: str) -> None:  # noqa: A002
     from cluster.submission.listing import duration, entry
 
     server = _server()
-    facts = entry(server, _details(server, id)).to_dict()
+    details = _details(server, id)
+    facts = entry(details, server.log(details.submission_id)).to_dict()
     if form == "json":
         click.echo(to_json(facts), nl=False)
         return

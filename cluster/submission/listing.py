@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.submission import following, naming
-from cluster.submission.server import Server
 
 _LABEL = "safelight.label."
 _PROGRESS = re.compile(r"[\d,]+/[\d,]+ images, .*")
@@ -48,9 +47,9 @@ class Entry:
         return {**asdict(self), "labels": dict(self.labels), "runs": list(self.runs)}
 
 
-def entry(server: Server, details: Any) -> Entry:
-    """What is known of a submission, with the log that its driver left."""
-    log, facts = server.log(details.submission_id), details.metadata or {}
+def entry(details: Any, log: str) -> Entry:
+    """What is known of a submission, from what the server says of it and the log that its driver left."""
+    facts = details.metadata or {}
     over = details.status.is_terminal()
     end = following.ended(details, log) if over else None
     return Entry(

@@ -137,6 +137,13 @@ def variables(
     return told, secret
 
 
+def hidden(text: str, secret: Mapping[str, str]) -> str:
+    """A text for people and records: without what travels as a secret, nor anything else that looks like one."""
+    for value in secret.values():
+        text = text.replace(value, "***") if len(value) >= 6 else text
+    return masked(text)
+
+
 def pack(folder: Path, job: Job, order: Order, secret: Mapping[str, str]) -> None:
     """Write the files of a job's package into an empty folder."""
     fields = yaml.safe_load(job.to_yaml()) or {}

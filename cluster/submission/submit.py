@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any
 
 from cluster import provenance
-from cluster.masking import masked
 from cluster.settings import Settings, settings
 from cluster.submission import naming, parcel, preflight
 from cluster.submission.server import Server, connect
@@ -111,10 +110,9 @@ def prepare(
         "safelight.title": provenance.title(job), **_labels(labels),
     }  # fmt: skip
     told, secret = parcel.variables(os.environ, where, wishes.credentials, wishes.env)
-    kept = {name: masked(value, {**os.environ, **secret}) for name, value in metadata.items() if value}
-    return Submission(
-        job, naming.base(job, key), kept, {**tags, **_labels(labels)}, told, secret, replace(wishes, owner=owner)
-    )
+    kept = {name: parcel.hidden(value, secret) for name, value in metadata.items() if value}
+    found = {name: parcel.hidden(value, secret) for name, value in {**tags, **_labels(labels)}.items()}
+    return Submission(job, naming.base(job, key), kept, found, told, secret, replace(wishes, owner=owner))
 
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
@@ -165,7 +163,8 @@ def send(submission: Submission, server: Server, where: Settings, say: Callable[
 def _send(server: Server, name: str, submission: Submission, folder: Path) -> None:
     # Ray would leave out what a .gitignore in the code names, and tell of every upload.
     os.environ.setdefault("RAY_RUNTIME_ENV_IGNORE_GITIGNORE", "1")
-    logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
+    for logger in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
     wishes = submission.wishes
     reserved: dict[str, Any] = {}
     if wishes.driver_cpus:

@@ -2,8 +2,8 @@
 
 The curve is cut into windows of equal length and each is averaged: noise from batch to batch is much larger than what
 a training gains in a step. A plateau is a run of windows, a tenth of the curve at least, that gains less than 2 % of
-what the whole curve does; a drop is a fall from one window to the next of over 5 % of it and four times the usual one,
-as follows a cut of the learning rate ("why so steep?": the noise of large steps ends).
+what the whole curve does; a drop is a fall within two windows of over 5 % of it that is four times those round it, as
+follows a cut of the learning rate ("why so steep?": the noise of large steps ends).
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def _drops(
     means: np.ndarray[tuple[int], np.dtype[np.float64]], firsts: list[int], reach: float, cuts: Sequence[int]
 ) -> list[Event]:
     falls = means[:-1] - means[1:]
-    usual = float(np.median(np.abs(falls)))
-    found = []
-    for window, fall in enumerate(falls, start=1):
-        # The first windows of any training fall steeply.
-        near = any(firsts[window - 1] <= cut <= firsts[min(window + 1, WINDOWS - 1)] for cut in cuts)
-        if window > 2 and fall > 0.05 * reach * (0.5 if near else 1) and fall > 4 * usual * (0.5 if near else 1):
-            step = firsts[window]
-            found.append(Event("drop", firsts[window - 1], step, float(means[window - 1]), float(means[window])))
+    found, window = [], 1
+    # A fall may be cut by the border of two windows: a pair of falls is held against those round it.
+    while window + 2 < len(falls):
+        pair, around = falls[window] + falls[window + 1], max(abs(falls[window - 1]), abs(falls[window + 2]))
+        near = any(firsts[window] <= cut <= firsts[window + 2] for cut in cuts)
+        if pair > 0.05 * reach * (0.5 if near else 1) and pair > 4 * around * (0.5 if near else 1):
+            at = window + 1 + int(falls[window + 1] > falls[window])
+            found.append(Event("drop", firsts[at - 1], firsts[at], float(means[window]), float(means[window + 2])))
+            window += 2
+        window += 1
     return found

@@ -20,7 +20,7 @@ def test_a_flat_middle_and_a_cut_of_the_learning_rate_are_found() -> None:
     drops = [e for e in found if e.kind == "drop"]
     assert any(abs(e.first - 400) <= 80 and abs(e.last - 1000) <= 80 for e in plateaus)
     assert [abs(e.last - 1000) <= 40 for e in drops] == [True]
-    assert "the loss falls from 1.5" in str(drops[0])
+    assert "the loss falls from 1.494 to 0.899" in str(drops[0])
 
 
 def test_a_steady_fall_has_neither() -> None:

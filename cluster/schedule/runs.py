@@ -29,7 +29,7 @@ def of_night(key: str, where: Settings) -> list[Run]:
 
 def of_entry(name: str, where: Settings, terms: Sequence[Term] = ()) -> Iterator[tuple[date, Run]]:
     """The runs of all nights of an entry with their dates, newest first, but not those made for the champion."""
-    for run in open_store(where).runs([Term("tag", NIGHT, "%"), *terms], (), 200):
+    for run in open_store(where).runs([Term("tag", NIGHT, f"{name}@%", like=True), *terms], (), 200):
         entry, _, day = run.tags[NIGHT].rpartition("@")
         if entry == name and run.tags.get(ROLE) != CHAMPION:
             yield date.fromisoformat(day), run
@@ -39,7 +39,7 @@ def last_seen(entries: Sequence[Entry], where: Settings) -> dict[str, datetime]:
     """When the newest night of each entry that has runs was due, for entries that nothing else is known of."""
     found: dict[str, datetime] = {}
     wanted = {entry.name: entry for entry in entries}
-    for run in islice(open_store(where).runs([Term("tag", NIGHT, "%")], (), 200), MOST_LOOKED_AT):
+    for run in islice(open_store(where).runs([Term("tag", NIGHT, "%", like=True)], (), 200), MOST_LOOKED_AT):
         name, _, day = run.tags[NIGHT].rpartition("@")
         if name in wanted and name not in found:
             found[name] = on_day(wanted[name], date.fromisoformat(day))
@@ -67,5 +67,5 @@ def taken(key: str, where: Settings, *, again: bool = False) -> str | None:
 
 def judged_before(name: str, day: date, where: Settings) -> int:
     """On how many earlier nights an entry's gates were judged."""
-    days = {at for at, _ in of_entry(name, where, [Term("tag", VERDICT, "%")])}
+    days = {at for at, _ in of_entry(name, where, [Term("tag", VERDICT, "%", like=True)])}
     return len({at for at in days if at < day})

@@ -142,7 +142,8 @@ class Train(Reads):
         notes = ending.remarks(course, tables["curve"], ended.facts["validation"], ended.facts["best"])
         metrics = ending.learned(course, ended.facts)
         if self.val_split is not None:
-            scored = self._evaluated(context, course.output)
+            with ending.at_hand(course.output) as folder:
+                scored = self._evaluated(context, folder)
             metrics = {**scored.metrics, **metrics}
             notes.append(f"scored as `evaluate` does, on {self.val_split}: answers in {scored.output}")
             tables |= {f"validation_{name}": table for name, table in scored.tables.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ from vision.model import Model
 
 if TYPE_CHECKING:
     import torch
+
+
+FILES = ("weights.safetensors", "model.json")
+"""A model folder, in the order in which it is written: without the last one it is none."""
 
 
 def keep_models(course: Course, facts: Mapping[str, Any]) -> tuple[Model, Model]:
@@ -42,11 +47,23 @@ def _written(model: Model, weights: Mapping[str, torch.Tensor], url: str) -> Mod
     with tempfile.TemporaryDirectory(prefix="safelight-model-") as folder:
         saved = models.save(model, Path(folder), net=net)
         if storage.is_s3(url):
-            for name in ("weights.safetensors", "model.json"):
+            for name in FILES:
                 storage.write(storage.join(url, name), Path(folder, name).read_bytes())
         elif models.load(url).digest != saved.digest:
             raise JobFailed(f"{url} holds another model: choose another --output, or begin anew with --no-resume")
     return saved
+
+
+@contextlib.contextmanager
+def at_hand(url: str) -> Iterator[str]:
+    """A model folder as a local one, while it is looked at."""
+    if not storage.is_s3(url):
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="safelight-model-") as folder:
+        for name in FILES:
+            Path(folder, name).write_bytes(storage.read(storage.join(url, name)))
+        yield folder
 
 
 def tables(course: Course, facts: Mapping[str, Any]) -> dict[str, pa.Table]:

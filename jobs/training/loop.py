@@ -95,12 +95,14 @@ class Worker:
             JobFailed: if the loss is no number any more, too many pictures are broken, or a file is missing.
         """
         course = self._course
-        while self.number < course.steps:
-            epoch, start = divmod(self.number, course.epoch_steps)
-            for portion in self._portions(epoch, start):
-                self._learn(portion)
-            self._end_epoch(epoch)
-        self._keeper.wait()
+        try:
+            while self.number < course.steps:
+                epoch, start = divmod(self.number, course.epoch_steps)
+                for portion in self._portions(epoch, start):
+                    self._learn(portion)
+                self._end_epoch(epoch)
+        finally:
+            self._keeper.wait()
         self._show(last=True)
 
     def _portions(self, epoch: int, start: int) -> Iterator[feed.Portion]:

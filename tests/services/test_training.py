@@ -20,6 +20,7 @@ import pytest
 from jobs.train import Train
 from jobs.training import checkpoint
 from tests.making import rows_of, write_corpus
+from tests.services.conftest import S3Server
 from vision.model import load
 from vision.preprocessing import Preprocessing
 
@@ -71,6 +72,31 @@ def test_a_failure_for_good_is_told_once(corpus: str, ray_session: None) -> None
     with pytest.raises(JobFailed, match="lower the learning rate"):
         Train(**fields(corpus, optimizer="sgd", learning_rate=1e12)).run()
     assert not Path("out/model.json").exists()
+
+
+def test_a_training_to_s3_goes_on_there(corpus: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs import storage
+    from jobs.training.loop import Worker
+
+    here = Train(**fields(corpus, output="here", workers=0, trace=False, val_split="train")).run()
+    there = Train(**fields(corpus, output="s3://data/trained", workers=0, trace=False, val_split="train"))
+    learn = Worker._learn
+
+    def interrupted(self: Worker, portion: Any) -> None:
+        if self.number == 9:
+            raise KeyboardInterrupt
+        learn(self, portion)
+
+    monkeypatch.setattr(Worker, "_learn", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        there.run()
+    assert checkpoint.found("s3://data/trained") in ([6, 8], [8])
+    assert not storage.exists("s3://data/trained/model.json")
+    monkeypatch.setattr(Worker, "_learn", learn)
+    report = there.run()
+    assert report.tags["model_digest"] == here.tags["model_digest"]
+    assert report.metrics == here.metrics
+    assert json.loads(storage.read("s3://data/trained/model.json"))["digest"] == here.tags["model_digest"]
 
 
 def begin(corpus: str, **changed: Any) -> subprocess.Popen[str]:

@@ -149,7 +149,7 @@ class Train(Reads):
             tables |= {f"validation_{name}": table for name, table in scored.tables.items()}
         tags = {**job.tags(), "model_digest": best.digest, "last_model_digest": last.digest}
         if self.register_as:
-            tags["registered"] = context.register(course.output, self.register_as)
+            tags["registered"] = context.register(ending.to_register(course.output), self.register_as)
         return Report(metrics, (), course.output, len(broken), tables, tags, (), tuple(notes))
 
     def _evaluated(self, context: Context, model: str) -> Report:

@@ -65,5 +65,5 @@ def _clear(output: str) -> None:
     mine = ("model.json", "weights.safetensors", MANIFEST)
     names = storage.files(output)
     for name in sorted(names, key=lambda n: not n.endswith("model.json")):
-        if name in mine or name.split("/")[0] in (checkpoint.FOLDER, "last", "trace", "kernels"):
+        if name in mine or name.split("/")[0] in (checkpoint.FOLDER, "last", "registered", "trace", "kernels"):
             storage.remove(storage.join(output, name))

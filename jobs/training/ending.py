@@ -54,6 +54,14 @@ def _written(model: Model, weights: Mapping[str, torch.Tensor], url: str) -> Mod
     return saved
 
 
+def to_register(output: str) -> str:
+    """The best model alone, without checkpoints beside it: what goes into a registry is a whole folder."""
+    folder = storage.join(output, "registered")
+    for name in FILES:
+        storage.write(storage.join(folder, name), storage.read(storage.join(output, name)))
+    return folder
+
+
 @contextlib.contextmanager
 def at_hand(url: str) -> Iterator[str]:
     """A model folder as a local one, while it is looked at."""

@@ -28,6 +28,11 @@ class Watched(Plain):
 
     def __init__(self) -> None:
         self.points: dict[str, list[tuple[int, float]]] = {}
+        self.registered: set[str] = set()
+
+    def register(self, folder: str, name: str) -> str:
+        self.registered = {str(path.relative_to(folder)) for path in Path(folder).rglob("*")}
+        return f"models:/{name}"
 
     def metric(self, name: str, value: float, step: int = 0) -> None:
         self.points.setdefault(name, []).append((step, value))
@@ -228,6 +233,14 @@ def test_a_model_is_gone_on_from_with_a_new_head(corpus: str, small_model: str) 
         corpus, net=None, model=small_model, arguments="{}", preprocess=None, freeze="full3", output="upto"
     ).run()
     assert upto.tags["parameters_trained"] == str(120 * 84 + 84 + 84 * 3 + 3)
+
+
+def test_a_registered_model_travels_without_checkpoints(corpus: str) -> None:
+    context = Watched()
+    report = job(corpus, epochs=1, register="shapes@new").run(context)
+    assert context.registered == {"model.json", "weights.safetensors"}
+    assert report.tags["registered"] == "models:/shapes@new"
+    assert load("out/registered").digest == report.tags["model_digest"]
 
 
 def test_a_resized_crop_trains_on_parts_of_whole_pictures(corpus: str) -> None:

@@ -99,10 +99,14 @@ class Server:
 
     def _asked(self, question: Callable[[], T]) -> T:
         """An answer, or one line on why there is none."""
+        from ray.exceptions import AuthenticationError
         from requests import RequestException
 
         try:
             return question()
+        except AuthenticationError as error:
+            # Of RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH, Ray's client may take the other.
+            raise JobFailed(f"Ray's job server at {self.url} does not take this token: {_first_line(error)}") from None
         except (RequestException, ConnectionError) as error:
             raise JobFailed(f"Ray's job server at {self.url} went away: {_first_line(error)}") from None
         except RuntimeError as error:

@@ -22,7 +22,7 @@ COMMANDS = {
     "submit": ("cluster.submission.commands:submit", "run a job on the cluster at RAY_ADDRESS"),
     "jobs": ("cluster.submission.commands:jobs", "jobs on the cluster: list, status, logs, stop"),
     "schedule": ("cluster.schedule.commands:schedule", "evaluations every night: list, next, tick, loop, export"),
-    "results": ("cluster.results.commands:results", "runs as a table; compare, trend, sql, open, push, clean"),
+    "results": ("cluster.results.commands:results", "runs as a table; night, compare, trend, sql, open, push, clean"),
     "stack": ("cluster.stack.commands:stack", "the servers of a cluster on this machine: up, down, status"),
     "show": ("cluster.looking:show", "what a corpus, predictions, a model or a net is"),
     "verify": ("cluster.looking:verify", "check every shard of a corpus against its sha256"),

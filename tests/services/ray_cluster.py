@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -106,6 +107,10 @@ class RayCluster:
         """What a client sets to be a driver itself, in place of `environment`."""
         return {"RAY_ADDRESS": self.gcs_address, **self._with_token()}
 
+    def jobs(self) -> object:
+        """All that anyone with the token is told of the jobs."""
+        return self._ask("/api/jobs/")
+
     def add_node(self, cpus: int = 1) -> Node:
         """Another raylet; returns when the head counts its CPUs."""
         before = len(self._alive())
@@ -163,12 +168,12 @@ class RayCluster:
     def _alive(self) -> list[object]:
         return [node for node in self._ask("/nodes?view=summary")["data"]["summary"] if _is_alive(node)]
 
-    def _ask(self, path: str) -> dict:  # type: ignore[type-arg]
+    def _ask(self, path: str) -> Any:
         import requests
 
         answer = requests.get(self.address + path, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         answer.raise_for_status()
-        return dict(answer.json())
+        return answer.json()
 
     def _until_jobs_are_taken(self) -> None:
         """The server answers before it can take a job: a trial one must be let in and end well."""

@@ -23,7 +23,7 @@ COMMANDS = {
     "sql": (f"{_HERE}:sql", "DuckDB over the views runs, metrics and predictions"),
     "open": (f"{_HERE}:open_page", "the report page of a run"),
     "push": (f"{_HERE}:push", "send what MLflow did not get"),
-    "clean": (f"{_HERE}:clean", "delete failed runs and leftovers; lists them first"),
+    "clean": (f"{_HERE}:clean", "delete failed and old runs; lists them first, keeps champions"),
 }
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -233,19 +233,27 @@ def push() -> None:
 
 @click.command(context_settings=_HELP)
 @click.option("--since", metavar="14d", help="only runs begun since")
+@click.option("--keep", metavar="30d", help="finished runs too, where they ended longer ago: 12h, 30d, 8w or a date")
 @click.option("--yes", is_flag=True, help="delete what is listed")
-def clean(since: str | None, yes: bool) -> None:
-    """List failed and killed runs, and records that wait for a push; with --yes, delete them."""
-    from cluster.results.clean import delete, find
+def clean(since: str | None, keep: str | None, yes: bool) -> None:
+    """List failed and killed runs, and records that wait for a push; with --keep, old finished runs as well.
+
+    With --yes, delete them. Champions and the evidence of gates stay: runs whose model version has an alias in the
+    registry or whose model is a champion's, runs that a gate judged, and those it compared with.
+    """
+    from cluster.results.clean import delete, find, kept_lines, kept_since
     from cluster.results.listing import as_text
     from cluster.results.query import since_ms
     from cluster.settings import settings
 
-    found = find(settings(), None if since is None else since_ms(since))
+    begun = None if since is None else since_ms(since)
+    found = find(settings(), begun, None if keep is None else kept_since(keep))
     if found.runs:
         click.echo(as_text(found.runs, (), one_job=False), nl=False)
     for journal in found.journals:
         click.echo(f"{journal.folder}  records of {journal.head['job']} that wait for `safelight results push`")
+    for line in kept_lines(found):
+        click.echo(line)
     if not found.runs and not found.journals:
         click.echo("nothing to clean")
     elif yes:

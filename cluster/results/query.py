@@ -210,8 +210,10 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def since_ms(text: str, now: datetime | None = None) -> int:
+def since_ms(text: str, now: datetime | None = None, name: str = "since") -> int:
     """`14d`, `12h`, `30m`, `2w` before now, or a date (with a time if wanted; UTC unless it says otherwise).
+
+    `name` is the option that an error is about.
 
     Raises:
         SpecError: if it is neither.
@@ -223,5 +225,5 @@ def since_ms(text: str, now: datetime | None = None) -> int:
     try:
         date = datetime.fromisoformat(text)
     except ValueError:
-        raise SpecError(f"since: expected 14d, 12h, 30m, 2w or a date such as 2026-01-31, got {text!r}") from None
+        raise SpecError(f"{name}: expected 14d, 12h, 30m, 2w or a date such as 2026-01-31, got {text!r}") from None
     return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from cluster import reach
 from cluster.results.push import push
@@ -67,8 +67,12 @@ def since(entries: Sequence[Entry], ledger: Ledger, where: Settings) -> dict[str
         record = records.get(entry.name, Record())
         if record.since is not None:
             found[entry.name] = record.since
-        if record.status == "running" and record.at is not None and ledger.is_held(entry.name):
-            found[entry.name] = max(record.at, record.since or record.at)
+        if record.status == "running" and record.at is not None:
+            if ledger.is_held(entry.name):
+                found[entry.name] = max(record.at, record.since or record.at)
+            else:
+                # Its scheduler died in its first night ever: that night is due still.
+                found.setdefault(entry.name, record.at - timedelta(seconds=1))
     new = [entry for entry in entries if entry.name not in found]
     return found | (_seen(new, where) if new else {})
 

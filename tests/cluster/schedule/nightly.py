@@ -33,6 +33,27 @@ def scoring(table: str, **words: Any) -> dict[str, Any]:
     return {"name": "faces", "at": "30 2 * * *", "zone": "Europe/Berlin", "evaluate": job, **words}
 
 
+def slow(folder: Path, corpus: str, **words: Any) -> dict[str, Any]:
+    """An entry at 02:30 in Berlin that predicts with a net that is slow on purpose, shard by shard into `out`."""
+    code = folder / "code"
+    code.mkdir(exist_ok=True)
+    (code / "slow_nets.py").write_text(
+        "import time\n"
+        "import torch\n"
+        "class Slow(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        time.sleep(0.4)\n"
+        "        return x.flatten(1)[:, :3]\n"
+        "def slow():\n"
+        "    return Slow()\n"
+    )
+    job = {
+        "corpus": corpus, "model": "slow_nets:slow", "code": str(code), "workers": 0, "kernel": "torch",
+        "output": str(folder / "out"), "batch_size": 4,
+    }  # fmt: skip
+    return {"name": "slow", "at": "30 2 * * *", "zone": "Europe/Berlin", "predict": job, **words}
+
+
 def write(folder: Path, *entries: dict[str, Any]) -> Path:
     path = folder / "nightly.yaml"
     path.write_text(yaml.safe_dump(list(entries)))

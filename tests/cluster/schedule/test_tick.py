@@ -16,17 +16,15 @@ import pytest
 from cluster.schedule.clock import Clock
 from cluster.schedule.ledger import Ledger
 from cluster.schedule.tick import again, code, tick
-from tests.cluster.schedule.nightly import answers, entries, here, runs, scoring, write
+from cluster.tracking import tracked
+from tests.cluster.schedule.nightly import answers, entries, here, runs, scoring, slow, write
 from tests.cluster.test_cli import safelight
+from tests.cluster.toys import Toy, quiet
 from tests.making import CorpusMaker, rows_of
 
 NIGHT = datetime(2026, 6, 5, 0, 30, 10, tzinfo=UTC)
 """Ten seconds past 02:30 in Berlin."""
 DAY = timedelta(days=1)
-
-
-def quiet(_line: str) -> None:
-    """Nobody watches."""
 
 
 def test_a_night_runs_once_and_is_found_by_its_name(nights_place: Path) -> None:
@@ -152,11 +150,14 @@ def test_a_night_that_was_still_at_work_lets_the_next_be_skipped_though_one_proc
     assert (night.status, night.note) == ("skipped", "the night of 2026-06-04 still ran then")
 
 
-def test_a_night_whose_scheduler_died_is_due_again(nights_place: Path) -> None:
+@pytest.mark.parametrize("before", [NIGHT - DAY, None])
+def test_a_night_whose_scheduler_died_is_due_again(nights_place: Path, before: datetime | None) -> None:
+    """Also where that was the entry's first night, and a run was left behind."""
     found = entries(nights_place, scoring(answers(nights_place / "a.csv", 0.1)))
     at = NIGHT - timedelta(seconds=10)
-    ledger = Ledger(here(nights_place).state)
-    ledger.change("faces", since=at - DAY, at=at, day=at.date(), status="running")
+    with pytest.raises(KeyboardInterrupt):
+        tracked(Toy(ends="interrupted"), quiet, quiet, here(nights_place), {"safelight.night": "faces@2026-06-05"})
+    Ledger(here(nights_place).state).change("faces", since=before, at=at, day=at.date(), status="running")
     (night,) = tick(found, here(nights_place), Clock(NIGHT), quiet)
     assert night.status == "done"
 
@@ -181,25 +182,8 @@ class Jumping(Clock):
 
 
 def test_a_night_is_stopped_at_its_hour_and_goes_on_from_there(nights_place: Path, make_corpus: CorpusMaker) -> None:
-    """A net that is slow on purpose: its shards are committed one by one until the hour comes."""
-    folder = nights_place / "code"
-    folder.mkdir()
-    (folder / "slow_nets.py").write_text(
-        "import time\n"
-        "import torch\n"
-        "class Slow(torch.nn.Module):\n"
-        "    def forward(self, x):\n"
-        "        time.sleep(0.4)\n"
-        "        return x.flatten(1)[:, :3]\n"
-        "def slow():\n"
-        "    return Slow()\n"
-    )
-    job = {
-        "corpus": make_corpus(rows_of(80), shard_rows=4), "model": "slow_nets:slow", "code": str(folder),
-        "workers": 0, "kernel": "torch", "output": str(nights_place / "out"), "batch_size": 4,
-    }  # fmt: skip
-    entry = {"name": "slow", "at": "30 2 * * *", "zone": "Europe/Berlin", "predict": job, "finish_by": "02:31"}
-    found = entries(nights_place, entry)
+    corpus = make_corpus(rows_of(80), shard_rows=4)
+    found = entries(nights_place, slow(nights_place, corpus, finish_by="02:31"))
     (night,) = tick(found, here(nights_place), Jumping(nights_place / "out"), quiet)
     assert (night.status, night.code) == ("stopped", 1)
     assert night.note == "stopped at 02:31 (finish_by); what is committed stays for the next time"

@@ -1,4 +1,4 @@
-"""Small pictures for a report page, as inline SVG: intervals, a reliability diagram, bars.
+"""Small pictures for a report page, as inline SVG: intervals, a reliability diagram, bars, a curve.
 
 Colours are classes of the page's style sheet, so that a picture follows its light or dark side.
 """
@@ -90,6 +90,47 @@ def bars(rows: Sequence[tuple[str, float]]) -> str:
         parts.append(_bar(left, y + 3, width, _ROW - 6))
         parts.append(_text(left + width + 6, y + 15, f"{value:,.6g}", "start"))
     return _svg(left + room + 70, len(rows) * _ROW + 4, "bars", parts)
+
+
+def curve(points: Sequence[tuple[float, float, float, float]], x_name: str, y_name: str) -> str:
+    """A line through values in a band of their intervals.
+
+    Args:
+        points: (x, y, its low, its high) in the order of x; the foot is logarithmic where all x are above 0.
+    """
+    known = [point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])]
+    left, top, wide, tall = 52, 12, 420, 240
+    low, high = axis = close_scale([Estimate(y, low, high, 0) for _, y, low, high in known])
+    up = {y: top + tall * (1 - (y - low) / ((high - low) or 1)) for point in known for y in point[1:]}
+    feet = [left + 12 + share * (wide - 24) for share in _shares([x for x, *_ in known])]
+    banded = [(foot, point) for foot, point in zip(feet, known, strict=True) if math.isfinite(point[2] + point[3])]
+    edge = [(foot, up[p[2]]) for foot, p in banded] + [(foot, up[p[3]]) for foot, p in reversed(banded)]
+    parts = [f'<rect class="axis" fill="none" x="{left}" y="{top}" width="{wide}" height="{tall}"/>']
+    parts.append(f'<polygon class="band" points="{_points(edge)}"/>')
+    parts.append(
+        f'<polyline class="line" points="{_points([(f, up[p[1]]) for f, p in zip(feet, known, strict=True)])}"/>'
+    )
+    for foot, (x, y, _, _) in zip(feet, known, strict=True):
+        parts.append(f'<circle class="dot" cx="{foot:.1f}" cy="{up[y]:.1f}" r="3.5"><title>{y:.4g}</title></circle>')
+        parts.append(_text(foot, top + tall + 16, f"{x:g}", "middle"))
+    for share in (0.0, 0.5, 1.0):
+        value = axis[0] + share * (axis[1] - axis[0])
+        parts.append(_text(left - 6, top + (1 - share) * tall + 4, f"{value:.3g}", "end"))
+    parts.append(_text(left + wide / 2, top + tall + 34, x_name, "middle"))
+    parts.append(f'<g transform="translate(12 {top + tall / 2}) rotate(-90)">{_text(0, 0, y_name, "middle")}</g>')
+    return _svg(left + wide + 12, top + tall + 42, f"{y_name} by {x_name}", parts)
+
+
+def _shares(values: Sequence[float]) -> list[float]:
+    """Where ascending values lie between the first (0) and the last (1): by their ratios where all are above 0."""
+    if not values:
+        return []
+    placed = [math.log(value) for value in values] if min(values) > 0 else list(values)
+    return [(value - placed[0]) / ((placed[-1] - placed[0]) or 1) for value in placed]
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
 def _place(value: float, axis: tuple[float, float]) -> float:

@@ -28,6 +28,7 @@ ROWS = 50
 
 GROUP_METRICS = 3
 _BARS = 20
+_CURVE = "The band holds the 95 % intervals; distances along the foot are ratios where all its values are above 0."
 _SHORT = 12  # rows; a longer table is folded
 _PACKAGES = ("safelight", "torch", "torchvision", "ray", "numpy", "pyarrow")
 
@@ -142,6 +143,9 @@ def _plot(name: str, table: pa.Table) -> str:
         rows = list(zip(labels, _floats(table, plot["value"]), strict=True))
         rest = len(rows) - _BARS
         return _figure(name, drawing.bars(rows[:_BARS]), f"and {rest:,} more" if rest > 0 else "") if rows else ""
+    if plot["kind"] == "curve":
+        line = list(zip(*(_floats(table, plot[part]) for part in ("x", "y", "low", "high")), strict=True))
+        return _figure(name, drawing.curve(line, plot["x"], plot["y"]), _CURVE) + _table(f"{name}_values", table)
     return _table(name, table)
 
 

@@ -58,7 +58,8 @@ def plotted(table: pa.Table, **plot: object) -> pa.Table:
     """`table` with a note on how it is best seen, kept as JSON under `plot` in its schema's metadata.
 
     The report page draws kinds, and knows no room: `reliability` has a row for each bin of the score, from low to
-    high, with n, mean_score and accuracy; `bars` has a bar of the column `value` for each row, called by `label`.
+    high, with n, mean_score and accuracy; `bars` has a bar of the column `value` for each row, called by `label`;
+    `curve` is a line of the column `y` over `x`, in a band from the column `low` to `high`.
     """
     return table.replace_schema_metadata({b"plot": json.dumps(plot).encode()})
 

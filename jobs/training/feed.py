@@ -82,7 +82,7 @@ def _portion(
     mine = order.share(count, worker, workers)
     parts = (course.recipe.seed, epoch)
     micros = tuple((j, reader.pictures(rows[j * size : (j + 1) * size], held, *parts)) for j in mine)
-    return Portion(Batch(epoch * course.epoch_steps + number, len(rows), count, count - mine.stop), micros)
+    return Portion(Batch(epoch * course.epoch_steps + number, len(rows), count, count - mine.stop, len(mine)), micros)
 
 
 _END = object()

@@ -76,7 +76,7 @@ def trained(workers: int, count: int, **changed: object) -> tuple[nn.Module, lis
         step = Step(nets[worker], OBJECTIVE, recipe(**changed), add_up=together.of(worker) if workers > 1 else None)
         for batch, micros in batches(count):
             mine = share(batch.micros, worker, workers)
-            part = Batch(batch.step, batch.rows, batch.micros, batch.micros - mine.stop)
+            part = Batch(batch.step, batch.rows, batch.micros, batch.micros - mine.stop, len(mine))
             said[worker].append(step(part, micros[mine.start : mine.stop]))
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
@@ -99,16 +99,16 @@ def test_any_number_of_workers_computes_the_same_steps(workers: int) -> None:
         assert torch.allclose(tensor, many.state_dict()[name], atol=1e-4), name
 
 
-def test_two_micro_batches_on_two_workers_are_the_same_bits() -> None:
+def test_one_and_two_workers_learn_the_same_bits() -> None:
     nets = []
     for workers in (1, 2):
         together, pair = Sum(workers), [small() for _ in range(workers)]
 
         def work(worker: int, workers: int = workers, together: Sum = together, pair: list[nn.Module] = pair) -> None:
             step = Step(pair[worker], OBJECTIVE, recipe(), add_up=together.of(worker) if workers > 1 else None)
-            for batch, micros in batches(10, rows=20, micro=10):
-                mine = share(2, worker, workers)
-                step(Batch(batch.step, 20, 2, 2 - mine.stop), micros[mine.start : mine.stop])
+            for batch, micros in batches(10, rows=30, micro=10):
+                mine = share(3, worker, workers)
+                step(Batch(batch.step, 30, 3, 3 - mine.stop, len(mine)), micros[mine.start : mine.stop])
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
         [thread.start() for thread in threads]

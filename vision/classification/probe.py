@@ -131,7 +131,7 @@ def fit_linear(features: Array, labels: Array, classes: int, l2: float, scale: S
     scale = scale or Scale.of(features)
     loss = _loss(features, codes, len(present), l2, scale)
     start = np.zeros((features.shape[1] + 1) * len(present))
-    options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS, "gtol": min(1e-5, l2 * 1e-3), "ftol": 64 * np.finfo(float).eps}
+    options = {"maxiter": _STEPS, "maxfun": 2 * _STEPS, "gtol": min(1e-5, l2 * 1e-4), "ftol": 64 * np.finfo(float).eps}
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
     fitted = found.x.reshape(-1, len(present))  # (D + 1, present)
     weights, bias = np.zeros((features.shape[1], classes)), np.full(classes, -np.inf)

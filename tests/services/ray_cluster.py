@@ -114,7 +114,10 @@ class RayCluster:
     def add_node(self, cpus: int = 1) -> Node:
         """Another raylet; returns when the head counts its CPUs."""
         before = len(self._alive())
-        node = self._start(f"--address={self.gcs_address}", cpus=cpus)
+        # A folder of its own, as on another machine: in a common one each raylet unpacks a job's files anew over the
+        # other's.
+        place = tempfile.mkdtemp(prefix="n", dir=self.folder)
+        node = self._start(f"--address={self.gcs_address}", f"--temp-dir={place}", cpus=cpus)
         self.nodes.append(node)
         self._until(lambda: len(self._alive()) > before, node)
         return node
@@ -148,7 +151,8 @@ class RayCluster:
         inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         # Jobs are begun with `python`: it must be this one.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        surrounds = {**inherited, "PATH": path, **self.surrounds, **self._with_token()}
+        patience = {"RAY_raylet_start_wait_time_s": str(int(READY_S)), "RAY_gcs_server_request_timeout_seconds": "120"}
+        surrounds = {**inherited, "PATH": path, **patience, **self.surrounds, **self._with_token()}
         log = self.folder / f"node-{number}-{secrets.token_hex(3)}.txt"
         with open(log, "wb") as stream:
             process = subprocess.Popen(command, env=surrounds, cwd=self.folder, stdout=stream, stderr=stream)

@@ -193,10 +193,11 @@ def wrote(driver: psutil.Process, output: str) -> bool:
     return spec.exists() and str(Path(output).resolve()) in spec.read_text()
 
 
-def wait_for_shards(output: str, count: int) -> None:
+def wait_for_shards(output: str, count: int, process: subprocess.Popen[str] | None = None) -> None:
     deadline = time.monotonic() + 240
     while len(list(Path(output).glob("test/*.parquet"))) < count:
         assert time.monotonic() < deadline
+        assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
@@ -208,7 +209,7 @@ def test_a_killed_driver_is_begun_again_and_ends_with_the_same_bytes(
     words = (*EVALUATE, "--model", small_model)
     process = safelight.begin("submit", *words, "--output", "disturbed", "--wait", "--format", "json")
     for shards in (40, 160):
-        wait_for_shards("disturbed", shards)
+        wait_for_shards("disturbed", shards, process)
         (driver,) = drivers("disturbed")
         driver.kill()
         driver.wait(timeout=30) if driver.is_running() else None
@@ -231,7 +232,7 @@ def test_a_driver_that_keeps_dying_fails_in_one_line(
     words = (*EVALUATE, "--model", small_model, "--output", "out", "--retries", "1", "--wait")
     process = safelight.begin("submit", *words)
     for shards in (10, 60):
-        wait_for_shards("out", shards)
+        wait_for_shards("out", shards, process)
         drivers("out")[0].kill()
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
@@ -267,7 +268,7 @@ def test_a_lost_machine_costs_time_and_nothing_else(
     node = cluster.add_node(1)
     words = ("submit", *EVALUATE[:-1], "3", "--model", small_model, "--output", "disturbed", "--wait")
     process = safelight.begin(*words)
-    wait_for_shards("disturbed", 100)
+    wait_for_shards("disturbed", 100, process)
     cluster.kill_node(node)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -18,7 +18,7 @@ _HERE = "cluster.results.commands"
 COMMANDS = {
     "list": (f"{_HERE}:listing", "runs as a table, newest first; what `results` does without a command"),
     "compare": ("cluster.results.compare:compare", "two runs on the images both answered"),
-    "trend": (f"{_HERE}:trend", "metrics over time, as a table and a PNG"),
+    "trend": (f"{_HERE}:trend", "metrics over time with what gates found, as a table and a PNG"),
     "night": (f"{_HERE}:night", "what a night found: worse, not run, undecided, better"),
     "sql": (f"{_HERE}:sql", "DuckDB over the views runs, metrics and predictions"),
     "open": (f"{_HERE}:open_page", "the report page of a run"),
@@ -60,9 +60,11 @@ def _choosing(command: Callable[..., Any]) -> Callable[..., Any]:
     return since(where(command))
 
 
-_format = click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", help="what stdout gets"
-)
+def _formats(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--format", "form", type=click.Choice(forms), default=forms[0], help="what stdout gets")
+
+
+_format = _formats("table", "json", "csv")
 _metric = click.option("--metric", multiple=True, metavar="NAME", help="a metric, with its interval; may be repeated")
 
 
@@ -96,19 +98,26 @@ def listing(
     after: str | None,
     form: str,
 ) -> None:
-    """The runs of a job (or of all) as a table, newest first."""
+    """The runs of a job (or of all) as a table, newest first; what gates judged, with its change to the champion."""
     from cluster.document import to_json
-    from cluster.results.listing import as_json, as_text
+    from cluster.results.changes import changes
+    from cluster.results.listing import as_csv, as_json, as_text
     from cluster.results.query import search
 
     names = _names(metric)
     found = search(_query(job, where, since, metrics=names, limit=limit + 1, after=after))
     shown, more = found[:limit], len(found) > limit
     following = shown[-1].run_id if more else None
+    changed, unread = changes(shown, names)
     if form == "json":
-        click.echo(to_json({"runs": as_json(shown), "more": more, "after": following}), nl=False)
+        click.echo(to_json({"runs": as_json(shown, changed), "more": more, "after": following}), nl=False)
         return
-    click.echo(as_text(shown, names, job is not None) if shown else "no runs\n", nl=False)
+    if form == "csv":
+        click.echo(as_csv(shown, names, changed), nl=False)
+    else:
+        click.echo(as_text(shown, names, job is not None, changed) if shown else "no runs\n", nl=False)
+    if unread:
+        click.echo(f"change: the gates of {', '.join(id_[:8] for id_ in unread)} cannot be read", err=True)
     if more:
         click.echo(f"more: --after {following}, or choose with --where and --since", err=True)
 
@@ -124,10 +133,13 @@ def listing(
 def trend(
     job: str | None, metric: tuple[str, ...], by: str | None, output: str | None, form: str, **words: Any
 ) -> None:
-    """Metrics over time: a table here, and a PNG with the intervals as bands."""
+    """Metrics over time: a table here, and a PNG with the intervals as bands.
+
+    Marks say what gates found, and where the model, the corpus or the code is another than before.
+    """
     from pathlib import Path
 
-    from cluster.results.trend import draw, points
+    from cluster.results.trend import as_csv, as_json, as_text, draw, points
 
     names = _names(metric)
     if not names:
@@ -135,36 +147,16 @@ def trend(
     series = points(_query(job, metrics=names, **words), by)
     path = Path(output or f"trend-{'-'.join(names)}.png".replace("/", "_"))
     draw(series, path)
-    click.echo(_trend_json(series, path) if form == "json" else _trend_text(series, path, by), nl=False)
-
-
-def _trend_json(series: Any, path: Any) -> str:
-    from cluster.document import estimates, to_json
-    from cluster.results.listing import iso
-
-    rows = [
-        {"run_id": p.run.run_id, "started": iso(p.run.started_ms), "metric": p.metric, "by": p.series}
-        | estimates({"": p.estimate})[""]
-        for p in series
-    ]
-    return to_json({"points": rows, "png": str(path.resolve())})
-
-
-def _trend_text(series: Any, path: Any, by: str | None) -> str:
-    from cluster.results.listing import aligned, estimate_text, local
-
-    head = ["started", "run", "metric", *([by] if by else []), "value"]
-    rest = [
-        [local(p.run.started_ms), p.run.run_id[:8], p.metric, *([p.series] if by else []), estimate_text(p.estimate)]
-        for p in series
-    ]
-    return f"{aligned([head, *rest])}{path}\n"
+    if form == "csv":
+        click.echo(as_csv(series), nl=False)
+    else:
+        click.echo(as_json(series, path) if form == "json" else f"{as_text(series, by)}{path}\n", nl=False)
 
 
 @click.command(context_settings=_HELP)
 @click.argument("date", required=False)
 @click.option("--output", type=click.Path(dir_okay=False), help="the page; default night-DATE.html")
-@_format
+@_formats("table", "json")
 def night(date: str | None, output: str | None, form: str) -> None:
     """What the night of DATE (the newest without) found: a table here, and a page with links to the runs.
 
@@ -193,13 +185,15 @@ def sql(statement: str, given: tuple[str, ...], where: tuple[str, ...], since: s
     score, groups...).
     """
     from cluster.document import to_json
-    from cluster.results.listing import plain, records_text
+    from cluster.results.listing import csv_text, plain, records_text
     from cluster.results.sql import select
 
     table = select(statement, given, _query(None, where, since))
     rows = table.to_pylist()
     if form == "json":
         click.echo(to_json({"columns": table.column_names, "rows": [plain(row) for row in rows]}), nl=False)
+    elif form == "csv":
+        click.echo(csv_text(rows, table.column_names), nl=False)
     else:
         click.echo(records_text(rows, table.column_names), nl=False)
 

@@ -1,24 +1,30 @@
-"""Runs as a text table and as JSON."""
+"""Runs as a text table, as JSON and as CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from cluster.document import estimates
+from cluster.results.changes import Changes
 from cluster.results.query import Run
-from cluster.results.tables import moment
+from cluster.results.tables import moment, runs_of
 from vision.accumulator import Estimate
 
 _TELLING = ("corpus", "split", "model", "predictions", "table", "by", "where", "source", "net", "output")
 """Fields that tell runs apart best, tried first."""
 
 _FIELDS = 3
+_NO_CHANGES: Changes = MappingProxyType({})
 
 
-def as_json(found: Sequence[Run]) -> list[dict[str, Any]]:
+def as_json(found: Sequence[Run], changes: Changes = _NO_CHANGES) -> list[dict[str, Any]]:
     """Runs as plain values, times in ISO 8601."""
     return [
         {
@@ -31,19 +37,43 @@ def as_json(found: Sequence[Run]) -> list[dict[str, Any]]:
             "fields": run.fields,
             "tags": {name: value for name, value in run.facts.items() if name != "journal"},
             "metrics": estimates(run.metrics),
+            "change": estimates(changes.get(run.run_id, {})),
         }
         for run in found
     ]
 
 
-def as_text(found: Sequence[Run], metrics: Sequence[str], one_job: bool) -> str:
-    """Runs as lines: id, time, job, status, the fields in which they differ, and metrics with their intervals."""
+def as_csv(found: Sequence[Run], metrics: Sequence[str], changes: Changes = _NO_CHANGES) -> str:
+    """Runs as CSV, a column a field, then `<metric>`, `<metric>.low`, `.high`, `.n` and `<metric>.change` likewise."""
+    table = runs_of(found)
+    names = [f"{name}{change}" for name in metrics for change in ("", ".change")]
+    columns = [*table.column_names, *(f"{name}{end}" for name in names for end in ("", ".low", ".high", ".n"))]
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row, run in zip(rows, found, strict=True):
+        changed = {f"{name}.change": estimate for name, estimate in changes.get(run.run_id, {}).items()}
+        for name, values in estimates({**run.metrics, **changed}).items():
+            row |= {f"{name}{'' if end == 'value' else f'.{end}'}": value for end, value in values.items()}
+    return csv_text(rows, columns)
+
+
+def as_text(found: Sequence[Run], metrics: Sequence[str], one_job: bool, changes: Changes = _NO_CHANGES) -> str:
+    """Runs as lines: id, time, job, status, the fields in which they differ, and metrics with their intervals.
+
+    Behind a metric in which a run was judged stands its `change` against the champion.
+    """
     fields = telling(found)
-    rows = [["run", "started", *([] if one_job else ["job"]), "status", *fields, *metrics]]
+    judged = {name for known in changes.values() for name in known}
+    head = [column for name in metrics for column in (name, *(["change"] if name in judged else []))]
+    rows = [["run", "started", *([] if one_job else ["job"]), "status", *fields, *head]]
     for run in found:
-        job = [] if one_job else [run.job]
-        numbers = [estimate_text(run.metrics.get(name)) for name in metrics]
+        job, known = [] if one_job else [run.job], changes.get(run.run_id, {})
         values = [short(run.fields.get(name, "")) for name in fields]
+        numbers = []
+        for name in metrics:
+            numbers += [
+                estimate_text(run.metrics.get(name)),
+                *([change_text(known.get(name))] if name in judged else []),
+            ]
         rows.append([run.run_id[:8], local(run.started_ms), *job, run.status.lower(), *values, *numbers])
     return aligned(rows)
 
@@ -65,6 +95,25 @@ def estimate_text(estimate: Estimate | None) -> str:
     if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
         return value
     return f"{value} ({estimate.low:.4f}-{estimate.high:.4f})"
+
+
+def change_text(estimate: Estimate | None) -> str:
+    """`-0.0600 (-0.0680 to -0.0520)`: candidate minus champion."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return "-"
+    value, known = f"{estimate.value:+.4f}", math.isfinite(estimate.low) and math.isfinite(estimate.high)
+    return f"{value} ({estimate.low:+.4f} to {estimate.high:+.4f})" if known else value
+
+
+def csv_text(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Rows of any values as CSV with a head; what is not known is empty, lists are JSON."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for record in records:
+        values = [plain(record.get(name)) for name in columns]
+        writer.writerow(json.dumps(value) if isinstance(value, (list, dict)) else value for value in values)
+    return stream.getvalue()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -1,28 +1,49 @@
-"""How a metric developed: a table, and a picture with its interval as a band."""
+"""How a metric developed, what gates said to it, and where something was changed under it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from cluster.document import estimates, to_json
+from cluster.results.listing import aligned, csv_text, estimate_text, iso, local
 from cluster.results.query import Query, Run, search
-from cluster.results.tables import moment
+from cluster.results.trend_picture import draw
 from cluster.settings import Settings
 from jobs.spec import SpecError, nearest
 from vision.accumulator import Estimate
 
+__all__ = ["CHANGING", "Point", "as_csv", "as_json", "as_text", "draw", "points"]
+
+CHANGING = {"model": "model_digest", "corpus": "corpus_digest", "code": "commit"}
+"""What may be another than in the run before, and the fact that tells it."""
+
 
 @dataclass(frozen=True)
 class Point:
-    """A metric of one run. `series` is the value of the field that runs are told apart by, or empty."""
+    """A metric of one run.
+
+    `series` is the value of the field that runs are told apart by, or empty; `changed` are the keys of `CHANGING` that
+    are others than in the run before of the same series.
+    """
 
     run: Run
     metric: str
     series: str
     estimate: Estimate
+    changed: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str | None:
+        """What the run's gates came to: pass, fail or undecided; None if nothing was judged."""
+        return self.run.fact("verdict")
+
+    @property
+    def mark(self) -> str:
+        """Verdict and changes in words: `fail; model and code changed`."""
+        changed = f"{' and '.join(self.changed)} changed" if self.changed else ""
+        return "; ".join(filter(None, (self.verdict, changed)))
 
 
 def points(query: Query, by: str | None = None, where: Settings | None = None) -> list[Point]:
@@ -42,44 +63,54 @@ def points(query: Query, by: str | None = None, where: Settings | None = None) -
     ]
     if not made:
         raise SpecError(f"metric: none of {len(found)} finished runs has {' or '.join(query.metrics or ())}")
-    return made
+    return _with_changes(made)
 
 
-def draw(series: Sequence[Point], path: Path) -> None:
-    """Write a PNG: one panel a metric, one line a series, with bands for the 95 % intervals."""
-    import matplotlib.dates
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    dates: Any = matplotlib.dates  # its types are incomplete
-    metrics = list(dict.fromkeys(point.metric for point in series))
-    figure = Figure(figsize=(9, 3.2 * len(metrics) + 0.4), layout="constrained", dpi=130)
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, metric in zip(panels, metrics, strict=True):
-        _panel(panel, metric, [point for point in series if point.metric == metric])
-    locator: Any = dates.AutoDateLocator()
-    panels[-1].xaxis.set_major_locator(locator)
-    panels[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
-    figure.savefig(path)
+def _with_changes(made: Sequence[Point]) -> list[Point]:
+    """The points with what changed; a run that does not say which model or code it had changes nothing."""
+    before: dict[tuple[str, str, str], str] = {}
+    marked = []
+    for point in made:
+        changed = []
+        for what, fact in CHANGING.items():
+            key, now = (point.metric, point.series, what), point.run.fact(fact)
+            if now is None:
+                continue
+            if before.setdefault(key, now) != now:
+                changed.append(what)
+            before[key] = now
+        marked.append(replace(point, changed=tuple(changed)))
+    return marked
 
 
-def _panel(axes: Any, metric: str, series: Sequence[Point]) -> None:
-    names = list(dict.fromkeys(point.series for point in series))
-    for name in names:
-        line = [point for point in series if point.series == name]
-        times = [moment(point.run.started_ms) for point in line]
-        low, high = ([_bound(point, side) for point in line] for side in ("low", "high"))
-        drawn = axes.plot(times, [p.estimate.value for p in line], marker="o", ms=4, label=name or None)
-        axes.fill_between(times, low, high, alpha=0.18, color=drawn[0].get_color(), linewidth=0)
-    axes.set_ylabel(metric)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    if names != [""]:
-        axes.legend(frameon=False, fontsize="small")
+def as_json(series: Sequence[Point], picture: Path) -> str:
+    """One document: the points, and where the picture is."""
+    rows = [{**_head(p), "verdict": p.verdict, "changed": list(p.changed)} | _numbers(p) for p in series]
+    return to_json({"points": rows, "png": str(picture.resolve())})
 
 
-def _bound(point: Point, side: str) -> float:
-    """An end of the interval; the value itself where there is none."""
-    end: float = getattr(point.estimate, side)
-    return end if math.isfinite(end) else point.estimate.value
+def as_csv(series: Sequence[Point]) -> str:
+    """A row a point."""
+    rows = [{**_head(p), **_numbers(p), "mark": p.mark} for p in series]
+    return csv_text(rows, list(rows[0]))
+
+
+def as_text(series: Sequence[Point], by: str | None) -> str:
+    """A line a point; the column `mark` stands where there is one."""
+    marked = any(point.mark for point in series)
+    head = ["started", "run", "metric", *([by] if by else []), "value", *(["mark"] if marked else [])]
+    rest = [
+        [local(p.run.started_ms), p.run.run_id[:8], p.metric, *([p.series] if by else []), estimate_text(p.estimate),
+         *([p.mark] if marked else [])]
+        for p in series
+    ]  # fmt: skip
+    return aligned([head, *rest])
+
+
+def _head(point: Point) -> dict[str, object]:
+    started = iso(point.run.started_ms)
+    return {"run_id": point.run.run_id, "started": started, "metric": point.metric, "by": point.series}
+
+
+def _numbers(point: Point) -> dict[str, object]:
+    return dict(estimates({"": point.estimate})[""])

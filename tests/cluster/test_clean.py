@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
-from cluster.client import connect
 from cluster.results.commands import results
 from cluster.results.query import Query, search
-from cluster.settings import Settings, from_environment
+from cluster.settings import Settings
 from cluster.tracking import tracked
 from jobs.spec import Context, JobFailed, Report, SpecError
 from tests.cluster.toys import Toy, quiet
@@ -68,23 +65,6 @@ def clean(*words: str) -> Result:
 
 def left() -> set[str]:
     return {run.fields["model"] for run in search(Query())}
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, which take MLflow seconds to make."""
-    place = from_environment({}, tmp_path_factory.mktemp("empty"))
-    connect(place)
-    assert place.database is not None
-    return place.database
-
-
-@pytest.fixture
-def here(tmp_path: Path, empty: Path) -> Settings:
-    place = from_environment({}, tmp_path)
-    assert place.database is not None
-    shutil.copy(empty, place.database)
-    return place
 
 
 def test_only_what_is_old_goes_and_only_when_asked(here: Settings) -> None:

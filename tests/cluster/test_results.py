@@ -192,7 +192,7 @@ def test_the_listing_is_a_table_or_one_document(here: Settings) -> None:
 
 def test_help_names_the_options_and_the_commands(here: Settings) -> None:
     text = called("--help").stdout
-    for word in ("--where", "--metric", "--since", "compare", "trend", "sql", "open", "push", "clean"):
+    for word in ("--where", "--metric", "--since", "compare", "trend", "night", "sql", "open", "push", "clean"):
         assert word in text
 
 

@@ -149,6 +149,27 @@ def test_threads_that_call_at_once_get_their_own_answers(small_model: str, small
         assert embedding is None or np.array_equal(embedding, want_embedding)
 
 
+def test_threads_may_come_first_at_once(small_model: str, small_artifact: str) -> None:
+    """In a fresh process, where OpenVINO's first call sets itself up: once a lock that never opened, now and then."""
+    program = """
+import sys, threading
+import numpy as np
+from vision import kernel, model
+
+run = kernel.compiled(model.load(sys.argv[1]), "cpu", 8, library="openvino", artifact=sys.argv[2], streams=2)
+begin = threading.Barrier(2)
+threads = [
+    threading.Thread(target=lambda: (begin.wait(), run(np.zeros((8, 28, 28, 3), np.uint8)))) for _ in range(2)
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", program, small_model, small_artifact], check=True, cwd=ROOT, timeout=60)
+
+
 def test_pictures_of_the_probe_are_fixed() -> None:
     once, again = probe.pictures((32, 48), 2), probe.pictures((32, 48), 2)
     assert once.shape == (2, 32, 48, 3)

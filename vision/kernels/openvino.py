@@ -65,6 +65,9 @@ class _Net:
     def __init__(self, path: Path, precision: str, streams: int) -> None:
         self._compiled = _compiled(path.resolve(), precision, streams)
         self._mine = threading.local()
+        # The first call sets something up for the process under a lock of its own, and for that it needs Python's:
+        # two threads that come first at once would wait for each other for ever.
+        self(np.zeros(tuple(self._compiled.input(0).shape), np.uint8))
 
     def __call__(self, pixels: Array) -> Array:
         """(B, K) float32, a copy: the request's own memory is written over by the next batch."""

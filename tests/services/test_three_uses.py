@@ -33,6 +33,7 @@ from vision.preprocessing import Preprocessing
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 CIFAR = ROOT.parent / "shared/data/images/cifar10/cifar10_subset.parquet"
 LOOK = Preprocessing(resize=(28, 28), crop=None, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+CORPUS = "s3://safelight/pictures"
 EPOCHS = {"worse": 0, "champion": 4, "better": 16}
 
 
@@ -88,7 +89,7 @@ def place(standing: Standing, cluster: RayCluster, pictures: Path, tmp_path_fact
     found = Place(folder, {**servers, **cluster.environment}, pictures)
     ingest = [
         "run", "ingest", "--source", str(pictures), "--layout", "table", "--image-column", "image",
-        "--label-column", "label", "--split-column", "split", "--corpus", "s3://safelight/pictures", "--shard-rows", "25",
+        "--label-column", "label", "--split-column", "split", "--corpus", CORPUS, "--shard-rows", "25",
         "--workers", "0",
     ]  # fmt: skip
     found.said(*ingest)
@@ -170,7 +171,7 @@ def test_a_node_lost_under_a_submitted_job_changes_nothing(place: Place, cluster
     here = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.parquet")}
     assert len(here) >= 40
     assert objects("answers", place.variables) == here
-    evaluate = ["evaluate", "--corpus", "s3://safelight/pictures", "--split", "test", "--task", "classification"]
+    evaluate = ["evaluate", "--corpus", CORPUS, "--split", "test", "--task", "classification"]
     evaluate += ["--predictions", "s3://safelight/answers"]
     done = place.say("submit", *evaluate, "--credentials", "--wait")
     _, err = done.communicate(timeout=600)

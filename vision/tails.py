@@ -42,8 +42,9 @@ def lost_tail(lost: float, gained: float, n: float, margin: float) -> float:
 
     How many images change at all is taken as is likeliest under that hypothesis (Tango's estimate), and the sum of n
     draws from {lost, gained, as before} by the saddlepoint of Lugannani and Rice with the second continuity
-    correction. At margin 0 and above it is never below McNemar's exact conditional p. Enumerated for 50 to 2,000 images, margins
-    of 0 to 5 points and levels from 0.02 to 10**-6, a p at or below the level never comes more often than it says.
+    correction. At margin 0 and above it is never below McNemar's exact conditional p. Enumerated for 50 to 2,000
+    images, margins of 0 to 5 points and levels from 0.02 to 10**-6, a p at or below the level never comes more often
+    than it says.
 
     Args:
         lost, gained: images only the baseline, only the candidate got right; fractions are allowed, for planning.

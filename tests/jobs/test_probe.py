@@ -147,7 +147,7 @@ def test_real_embeddings_of_a_net(make_corpus: CorpusMaker, small_model: str) ->
     for corpus, output in ((train, "pa"), (test, "pb")):
         Predict(corpus=corpus, model=(small_model,), output=output, workers=0, embedding="tanh4").run()
     report = Probe(train_predictions="pa", test_predictions="pb").run()
-    assert report.metrics["top1"].value > 0.8 and report.tags["embedding_size"] == "84"
+    assert report.metrics["top1"].value > 0.6 and report.tags["embedding_size"] == "84"
     assert len(report.tags["model_digest"]) == 64
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
+from jobs.arguments import parse
 from jobs.spec import SpecError
 from vision import architecture, names
 from vision.architecture import Architecture
@@ -45,13 +45,7 @@ def with_arguments(model: Model, arguments: str) -> Model:
     """
     if model.folder is not None:
         raise SpecError("arguments: a model folder has its own")
-    try:
-        given = json.loads(arguments)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"arguments: not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise SpecError(f"arguments: not a JSON object: {arguments}")
-    return replace(model, arguments=given)
+    return replace(model, arguments=parse(arguments))
 
 
 def _report(model: Model, shapes: list[tuple[int, ...]]) -> Architecture:

@@ -34,4 +34,4 @@ def test_every_flag_exists(command: list[str]) -> None:
 
 
 def test_commands_were_found() -> None:
-    assert len(COMMANDS) >= 8
+    assert len(COMMANDS) == 8

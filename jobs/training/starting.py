@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.arguments import parse
 from jobs.spec import Context, SpecError
 from jobs.training.rows import Objective
 from vision import freezing, names, weights
@@ -43,7 +44,7 @@ def begin(
     """
     if (net is None) == (model is None):
         raise SpecError("train takes one of --net (begin with drawn weights) and --model (go on from its weights)")
-    given = _arguments(arguments)
+    given = parse(arguments)
     look = None if preprocess is None else _preprocessing(preprocess)
     if net is not None:
         drawn = Model(
@@ -54,16 +55,6 @@ def begin(
         begun = _from_model(context.model(model or ""), corpus, given, look, seed)
     _check(begun, objective)
     return begun
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"arguments: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise SpecError(f"arguments: not an object of names and values: {text}")
-    return found
 
 
 def _preprocessing(given: str) -> Preprocessing:

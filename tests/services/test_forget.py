@@ -80,14 +80,6 @@ def test_nothing_is_left_in_a_bucket(s3_server: Any, small_model: str, versions:
         Forget(corpus=url, ids=ids_file(*LOST)).run()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("mlflow"))
-    server.start()
-    yield server
-    server.kill()
-
-
 def test_a_server_gets_its_files_anew(server: Server, place: Path, small_model: str) -> None:
     here = from_environment({"MLFLOW_TRACKING_URI": server.address}, place)
 

@@ -55,8 +55,8 @@ def judge_all(
     """All candidates of one night against the baseline, together, so that the rates hold over models and groups.
 
     Args:
-        night: how many nights this series of gates has been judged, 1 on the first. Another champion, other gates or
-            other test images begin a new series.
+        night: how many nights this series of gates has been judged, 1 on the first. A new champion does not begin a new
+            series: with a promotion a night, each would have the whole rate of false alarms to itself.
 
     Raises:
         SpecError: if a candidate is the baseline, has no image in common with it, or lacks a metric or column.

@@ -66,6 +66,6 @@ def taken(key: str, where: Settings, *, again: bool = False) -> str | None:
 
 
 def judged_before(name: str, day: date, where: Settings) -> int:
-    """On how many earlier nights an entry's gates were judged."""
+    """On how many earlier nights an entry's gates were judged, whoever was champion; another name begins anew."""
     days = {at for at, _ in of_entry(name, where, [Term("tag", VERDICT, "%", like=True)])}
     return len({at for at in days if at < day})

@@ -33,9 +33,8 @@ findings do, so it too is wrong with a chance of at most a, whatever their numbe
 2.2 standard errors beyond the margin on night 1, 4.0 on night 30, 4.8 on night 365, 5.3 after ten years; what lies
 between is undecided, not passed. With 10,000 images of which 7 % change, a standard error is 0.26 points: a loss of
 1.2 points beyond the margin is found in 99 of 100 on night 1, one of 1.9 on night 365, one of 2.1 after ten years.
-Shares of 6 / (pi^2 t^2) would ask for 5.2 and 6.0 standard errors then, and save 0.1 on night 1. A series begins anew
-with another champion, other gates or other test images: then the nights are counted from 1 again, and the rates hold
-for each series.
+Shares of 6 / (pi^2 t^2) would ask for 5.2 and 6.0 standard errors then, and save 0.1 on night 1. A new champion
+does not begin the count anew: with a promotion a night, each would have the whole rate to itself.
 
 References: Foster & Stine, "Alpha-investing", JRSS B 2008, for spending over a sequence; Benjamini & Yekutieli, "The
 control of the false discovery rate in multiple testing under dependency", Annals of Statistics 2001; Blanchard &

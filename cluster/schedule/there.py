@@ -29,15 +29,18 @@ def there(
         Stopped: if that time came, or somebody stopped the job.
         JobFailed: if it could not be sent, or left no run.
     """
-    from cluster.submission.following import follow
+    from cluster.submission.attending import attend
     from cluster.submission.server import connect
-    from cluster.submission.submit import Wishes, submit
+    from cluster.submission.submit import Wishes, prepare
 
     wishes = Wishes(queue=entry.queue or "", priority=entry.priority or "")
-    name = submit(job, key=key, labels={"night": key}, tags=tags, wishes=wishes, where=where, say=say)
-    say(f"{key}: submitted as {name}")
+    prepared = prepare(job, key=key, labels={"night": key}, tags=tags, wishes=wishes, where=where)
     server = connect(where.ray_address)
-    ended = follow(server, name, say, lambda: until is not None and clock.now() >= until[0])
+    sent, ended = attend(
+        prepared, server, where, say, lambda sent: say(f"{key}: submitted as {sent.name}"),
+        lambda: until is not None and clock.now() >= until[0],
+    )  # fmt: skip
+    name = sent.name
     if ended is None:
         server.stop(name)
         raise Stopped(until[1] if until is not None else "stopped")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cluster.commands import Jobs, pairs
-from jobs.spec import Job, JobFailed
+from jobs.spec import Job
 
 if TYPE_CHECKING:
+    from cluster.submission.following import Ended
     from cluster.submission.listing import Entry
     from cluster.submission.server import Server
     from cluster.submission.submit import Submission
@@ -40,6 +41,7 @@ def _options() -> list[click.Parameter]:
 def _submit(job: Job, options: dict[str, Any]) -> int:
     from cluster.settings import settings
     from cluster.submission import submit as sending
+    from cluster.submission.attending import attend
     from cluster.submission.server import connect
 
     dry, wait, form = (options.pop(name) for name in ("dry_run", "wait", "format"))
@@ -50,16 +52,12 @@ def _submit(job: Job, options: dict[str, Any]) -> int:
         _show(prepared, where.ray_address)
         return 0
     server = connect(where.ray_address)
-    for _ in range(wishes.retries + 1):
-        sent = sending.send(prepared, server, where, _say)
-        _tell(sent, form, wait)
-        if not wait:
-            return 0
-        code = _wait(server, sent.name, form)
-        if code is not None:
-            return code
-        _say("the machine with the driver is gone; the job is submitted again, and goes on from what is committed")
-    raise JobFailed(f"the machine with the driver died {wishes.retries + 1} times")
+    if not wait:
+        _tell(sending.send(prepared, server, where, _say), form, wait)
+        return 0
+    sent, end = attend(prepared, server, where, _say, lambda sent: _tell(sent, form, wait))
+    assert end is not None
+    return _ended(sent.name, end, form)
 
 
 def _say(line: str) -> None:
@@ -96,15 +94,10 @@ def _tell(sent: Any, form: str, wait: bool) -> None:
         click.echo(f"{told}\nsee     safelight jobs logs {sent.name} --follow")
 
 
-def _wait(server: Server, name: str, form: str) -> int | None:
-    """Follow a job to its end; its exit code, or None if its driver's machine died."""
+def _ended(name: str, end: Ended, form: str) -> int:
+    """Say what came of a job; its exit code."""
     from cluster.submission import answer
-    from cluster.submission.following import follow
 
-    end = follow(server, name, _say)
-    assert end is not None
-    if end.lost:
-        return None
     if end.document is not None:
         answer.show(end.document, form)
     if end.state == "stopped":

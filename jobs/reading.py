@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from jobs import storage
 from jobs.engine.selection import ROW, Selection, small_columns
 from jobs.records import Reads
+from jobs.shards import opened
 from jobs.spec import JobFailed
 from vision.corpus import Corpus
 
@@ -34,12 +35,8 @@ class Reading:
 
     def small(self, file: str) -> pa.Table:
         """The chosen rows of a shard, without pixels and with what was joined."""
-        filesystem, path = storage.locate(storage.join(self.url, file))
-        try:
-            with filesystem.open_input_file(path) as stream:
-                return self.selection.rows(small_columns(pq.ParquetFile(stream)), file).drop_columns([ROW])
-        except FileNotFoundError:
-            raise JobFailed(f"{path} is missing: the corpus is not whole (see `safelight verify`)") from None
+        with opened(self.url, file) as shard:
+            return self.selection.rows(small_columns(shard), file).drop_columns([ROW])
 
 
 def beside(truth: pa.Table, answers: pa.Table, *, partial: bool, where: str) -> pa.Table:

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jobs import storage, tables
+from jobs import tables
 from jobs.records import Reads
+from jobs.shards import opened
 from jobs.spec import SpecError, nearest
 from vision.accumulator import Array
 from vision.corpus import Corpus, Shard
@@ -85,9 +86,11 @@ def resolve(subset: Reads, url: str, corpus: Corpus, split: str) -> Selection:
     selection = Selection(subset.where, subset.seed, subset.stratify, subset.on, joined)
     if subset.stratify is not None and subset.sample is None:
         raise SpecError("stratify: needs --sample")
+    shards = corpus.present(split)
+    if subset.where is not None and shards:
+        _try(selection, url, shards[0].file)
     if subset.sample is None and subset.limit is None:
         return selection
-    shards = corpus.present(split)
     if subset.sample is None:
         counts = _counted(selection, url, shards, plain=subset.where is None, limit=subset.limit or 0)
         return Selection(subset.where, on=subset.on, joined=joined, limits=_first(counts, subset.limit))
@@ -140,6 +143,14 @@ def _filtered(table: pa.Table, where: str) -> pa.Table:
     return table.filter(pc.is_in(table[ROW], value_set=pa.array(np.asarray(kept, np.int64))))
 
 
+def _try(selection: Selection, url: str, file: str) -> None:
+    """Read a condition before any work begins: on no rows, with the columns of one shard."""
+    with opened(url, file) as shard:
+        schema = shard.schema_arrow
+    names = [name for name in schema.names if name not in PIXELS]
+    selection.rows(pa.schema([schema.field(name) for name in names]).empty_table(), "")
+
+
 def _strata(table: pa.Table, column: str | None) -> list[str]:
     if column is None:
         return ["all"] * len(table)
@@ -150,9 +161,8 @@ def _strata(table: pa.Table, column: str | None) -> list[str]:
 
 def _tables(selection: Selection, url: str, shards: list[Shard]) -> Iterator[tuple[str, pa.Table]]:
     for shard in shards:
-        filesystem, path = storage.locate(storage.join(url, shard.file))
-        with filesystem.open_input_file(path) as stream:
-            yield shard.file, selection.rows(small_columns(pq.ParquetFile(stream)), shard.file)
+        with opened(url, shard.file) as stream:
+            yield shard.file, selection.rows(small_columns(stream), shard.file)
 
 
 def _counted(selection: Selection, url: str, shards: list[Shard], *, plain: bool, limit: int) -> dict[str, int]:

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs import storage
 from jobs.engine.selection import ROW, Selection, small_columns
 from jobs.reading import Reading
+from jobs.shards import opened
 from jobs.spec import JobFailed, SpecError
 from vision.accumulator import Array
 
@@ -81,16 +81,8 @@ def hold(url: str, file: str, selection: Selection) -> Held:
     Raises:
         JobFailed: if it is missing.
     """
-    filesystem, path = storage.locate(storage.join(url, file))
-    try:
-        with filesystem.open_input_file(path) as stream:
-            parquet = pq.ParquetFile(stream)
-            rows = selection.rows(small_columns(parquet), file)
-            metadata = parquet.metadata
-    except FileNotFoundError:
-        raise JobFailed(f"{path} is missing: the corpus is not whole (see `safelight verify`)") from None
-    except pa.ArrowInvalid as error:
-        raise JobFailed(f"{path} is damaged: {str(error).splitlines()[0]} (see `safelight verify`)") from None
+    with opened(url, file) as shard:
+        rows, metadata = selection.rows(small_columns(shard), file), shard.metadata
     numbers, start, groups = rows[ROW].to_numpy(), 0, []
     for number in range(metadata.num_row_groups):
         end = start + metadata.row_group(number).num_rows

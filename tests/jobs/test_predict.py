@@ -210,6 +210,9 @@ def test_subsets(make_corpus: CorpusMaker, small_model: str) -> None:
     assert sorted(int(i[:5]) % 3 for i in even) == [0] * 4 + [1] * 4 + [2] * 4
     with pytest.raises(SpecError, match=r"where: .*colour"):
         ids(where="colour = 'red'")
+    with pytest.raises(SpecError, match=r"where: .*colour"):
+        Predict(corpus=folder, model=small_model, output="red", workers=0, where="colour = 'red'").run()
+    assert not Path("red").exists(), "nothing begins that cannot be read"
 
 
 def test_a_sample_stays_when_the_corpus_grows(make_corpus: CorpusMaker, small_model: str) -> None:

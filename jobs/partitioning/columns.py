@@ -1,0 +1,108 @@
+"""Positions out of tables: which columns they are in, as numbers, with what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.spec import SpecError, nearest
+from vision.accumulator import Array, Counts
+from vision.geolocation import s2
+from vision.sphere import faults
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of columns by role."""
+
+    latitude: str = "latitude"
+    longitude: str = "longitude"
+    count: str | None = None
+    id: str | None = None
+
+    @classmethod
+    def parse(cls, pairs: Sequence[str]) -> Self:
+        """Columns from `role=name`."""
+        return cls(**roles(pairs, tuple(cls.__dataclass_fields__)))
+
+    @property
+    def needed(self) -> list[str]:
+        return [self.latitude, self.longitude, *([self.count] if self.count else [])]
+
+    def check(self, known: Sequence[str], what: str) -> None:
+        """Refuse a table that lacks one.
+
+        Raises:
+            SpecError: naming it, what the table is, and the nearest name.
+        """
+        for name in [*self.needed, *([self.id] if self.id else [])]:
+            if name not in known:
+                role = next(role for role, value in vars(self).items() if value == name)
+                hint = nearest(name, list(known)) or f" (columns: {', '.join(known)})"
+                raise SpecError(f"columns: {what} has no column {name!r} for {role}{hint}")
+
+
+def roles(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """`role=name` words as a map.
+
+    Raises:
+        SpecError: if a word is none, or its role is not among the known.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        role, _, name = pair.partition("=")
+        if role not in known:
+            raise SpecError(f"columns: no role {role!r}{nearest(role, list(known))} (roles: {', '.join(known)})")
+        if not name:
+            raise SpecError(f"columns: {role}=NAME is expected, got {pair!r}")
+        found[role] = name
+    return found
+
+
+def ids_of(table: pa.Table, columns: Columns) -> tuple[Array, Array, Counts]:
+    """The leaf cells of a table's rows.
+
+    Returns:
+        (N,) uint64 ids of good positions; (N,) int64 photos that each stands for; rejected photos by reason, keyed by
+        place in `vision.sphere.FAULTS`.
+
+    Raises:
+        SpecError: if a column does not hold numbers.
+    """
+    latitude, longitude = (_numbers(table[name], name) for name in (columns.latitude, columns.longitude))
+    missing = _null(table[columns.latitude]) | _null(table[columns.longitude])
+    reason = faults(latitude, longitude, missing)
+    count = _counts(table, columns)
+    good = reason == 0
+    if good.all():
+        return s2.ids(latitude, longitude), count, Counts()
+    rejected = Counts.of(reason[~good].astype(np.int64), count[~good])
+    return s2.ids(latitude[good], longitude[good]), count[good], rejected
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> Array:
+    """(N,) float64, nan where there is nothing."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        raise SpecError(f"columns: {name} holds {kind} and not numbers of degrees")
+    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+
+
+def _null(column: pa.ChunkedArray) -> Array:
+    return np.asarray(column.is_null().to_numpy(), bool)
+
+
+def _counts(table: pa.Table, columns: Columns) -> Array:
+    if columns.count is None:
+        return np.ones(len(table), np.int64)
+    column = table[columns.count]
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise SpecError(f"columns: {columns.count} must hold a whole number of photos in each row")
+    counts = np.asarray(column.to_numpy(), np.int64)
+    if len(counts) and counts.min() < 0:
+        raise SpecError(f"columns: {columns.count} holds {counts.min()}, which is no number of photos")
+    return counts

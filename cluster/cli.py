@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -72,6 +73,10 @@ def _guarded() -> int:
 
 
 def _usage(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        # One name helps more than several.
+        close = get_close_matches(error.option_name, error.possibilities, n=1, cutoff=0.0)
+        error = click.NoSuchOption(error.option_name, possibilities=close, ctx=error.ctx)
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if error.ctx else "safelight"
     return f"{message} (see `{command} --help`)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from jobs import storage
 from jobs.records import Reads
@@ -34,7 +34,20 @@ class Predicting(Reads):
     )
     keep_logits: bool = Field(False, description="keep every logit, as the column `logits`")
     embedding: str | None = Field(None, description="layer whose output is kept as the column `embedding`")
+    crops: Literal["1", "5", "10", "25", "50"] | None = Field(
+        None, description="windows of a picture averaged: 5 corners and centre, 25 a grid, 10 and 50 with mirror images"
+    )
+    scales: tuple[int, ...] = Field((), description="shorter sides to resize to, averaged, such as 256,384,512")
+    dense: bool = Field(
+        False, description="the net over the whole picture, its map of scores averaged; with --crops both"
+    )
+    flip: bool = Field(False, description="mirror images too, averaged")
     code: str | None = Field(None, description="folder of Python modules that names may point into")
+
+    @field_validator("crops", mode="before")
+    @classmethod
+    def _as_word(cls, crops: object) -> object:
+        return str(crops) if isinstance(crops, int) and not isinstance(crops, bool) else crops
 
     def parts(self) -> tuple[Self, ...]:
         """One job for each model, with an output of its own below the common one."""

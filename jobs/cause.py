@@ -10,7 +10,9 @@ from jobs.engine import commit
 from jobs.spec import SpecError
 
 _MODEL = ("model", "net", "task")
-_CODE = ("kernel", "decoder", "answers", "code_sha256", "keep_logits", "embedding")
+_CODE = (
+    "kernel", "decoder", "answers", "code_sha256", "keep_logits", "embedding", "crops", "scales", "dense", "flip",
+)  # fmt: skip
 _ROWS = ("where", "limit", "sample", "seed", "stratify", "join_sha256", "on")
 
 

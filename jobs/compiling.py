@@ -43,7 +43,12 @@ def choose(model: Model, asked: Asked, wanted: str, precision: str, code: str | 
     own = kernel.original(model)
     if wanted not in ("auto", "openvino", own):
         raise SpecError(f"kernel: {wanted} cannot run {model.net}; it runs in {own}")
-    plain = asked.device != "cpu" or asked.embedding is not None
+    dense = asked.views is not None and asked.views.dense
+    if dense and (wanted == "openvino" or own != "torch"):
+        raise SpecError(
+            f"dense: {own if own != 'torch' else wanted} answers pictures of one size only; torch takes any"
+        )
+    plain = asked.device != "cpu" or asked.embedding is not None or dense
     if wanted == "openvino" and plain:
         raise SpecError("kernel: openvino has no GPU and no layers here: leave it out, and torch answers")
     if wanted == "openvino" and not kernel.installed("openvino"):

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import flow, storage
+from jobs import flow, published, storage
 from jobs.answers import Answers, from_table
-from jobs.asking import Predicting
+from jobs.asking import Predicting, title
 from jobs.engine import commit
 from jobs.engine.run import errors_in
 from jobs.examples import examples
@@ -34,6 +34,9 @@ class Evaluate(Predicting):
     task: str | None = Field(None, description="the room whose metrics apply; default: the model's")
     by: tuple[str, ...] = Field((), description="columns to break every metric down by")
     order: int = Field(1, ge=1, le=4, description="break down by combinations of up to this many columns")
+    reference: str | None = Field(
+        None, description="published results to place the run among, such as ilsvrc; default: where the classes are its"
+    )
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         part = self.parts()[0]
@@ -44,6 +47,7 @@ class Evaluate(Predicting):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {got}")
+        published.check(self.task or "classification", self.reference)
         if self.model:
             return only(self, context or Plain())
         return self._scored(self.answers(), self.task or "classification", 0, {})
@@ -52,6 +56,7 @@ class Evaluate(Predicting):
     def run_all(cls, parts: Sequence[Self], contexts: Sequence[Context]) -> list[Report | Exception]:
         if not all(part.model and not part.predictions and not part.table for part in parts):
             return [part.run(context) for part, context in zip(parts, contexts, strict=True)]
+        published.check(parts[0].task or "classification", parts[0].reference)
         return together(parts, contexts, cls._report)
 
     def _report(self, model: Model, applied: flow.Applied) -> Report:
@@ -67,12 +72,15 @@ class Evaluate(Predicting):
         states: list[Accumulator] = [suite, worst, *([ByGroup(suite, self.by, self.order)] if self.by else [])]
         overall, worst, *broken_down = flow.fold(answers, Suite(tuple(states))).states
         cells = broken_down[0].groups() if broken_down else []
+        metrics = overall.compute()
+        name = title((*self.model, answers.output)[0])
+        known = published.published(task, answers.corpus.classes, self.reference, {name: metrics})
         return Report(
-            metrics=overall.compute(),
+            metrics=metrics,
             groups=tuple((dict(cell), state.compute()) for cell, state in cells),
             output=answers.output,
             errors=errors,
-            tables={**tables, **overall.tables()},
+            tables={**tables, **known, **overall.tables()},
             tags=answers.tags,
             examples=examples(answers, worst.notable()),
         )

@@ -28,6 +28,7 @@ from vision.accumulator import Accumulator
 from vision.corpus import Corpus
 from vision.model import Model
 from vision.predictor import Asked
+from vision.protocol import Views
 
 
 def read(job: Reads) -> Reading:
@@ -102,7 +103,7 @@ def _unsaid(_message: str) -> None:
 
 def _prepared(reading: Reading, model: Model, job: Predicting, log: Log) -> tuple[Target, dict[str, Any]]:
     """Where the answers go, and what decides them."""
-    asked = compiling.choose(model, _asked(job), job.kernel, job.precision, job.code, log)
+    asked = compiling.choose(model, _asked(model, job), job.kernel, job.precision, job.code, log)
     _check_classes(reading.corpus, model)
     identity = _identity(reading, model, asked, job)
     return Target(storage.absolute(job.output or _beside(reading, model, identity)), model, asked), identity
@@ -120,9 +121,23 @@ def fold(answers: Answers, zero: Accumulator) -> Any:
     return state
 
 
-def _asked(job: Predicting) -> Asked:
+def _asked(model: Model, job: Predicting) -> Asked:
     device = "cuda" if job.gpus_per_worker else "cpu"
-    return Asked(job.batch_size or kernel.batch_size(device), device, job.keep_logits, job.embedding)
+    batch = job.batch_size or kernel.batch_size(device)
+    return Asked(batch, device, job.keep_logits, job.embedding, views=_views(model, job))
+
+
+def _views(model: Model, job: Predicting) -> Views | None:
+    """How a job looks at pictures; None for the one crop of the model's own preprocessing."""
+    if job.dense and job.embedding:
+        raise SpecError("embedding: a map of scores has no one embedding; leave out --dense")
+    crops = int(job.crops or (0 if job.dense else 1))
+    mirrored = job.flip or crops in (10, 50)
+    try:
+        views = Views(model.preprocessing, crops // 2 if crops in (10, 50) else crops, mirrored, job.dense, job.scales)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+    return None if views.trivial else views
 
 
 def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> dict[str, Any]:
@@ -130,6 +145,8 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> 
     extra: dict[str, Any] = {"keep_logits": True} if asked.keep_logits else {}
     if asked.embedding:
         extra["embedding"] = asked.embedding
+    if asked.views:
+        extra |= asked.views.facts()
     if job.code:
         extra["code_sha256"] = names.source_digest(job.code)
     return {

@@ -104,6 +104,7 @@ def compiled(
     precision: str = "fp32",
     artifact: str | None = None,
     streams: int = 1,
+    whole: bool = False,
 ) -> Kernel:
     """The kernel of a model.
 
@@ -113,11 +114,14 @@ def compiled(
         precision: "fp32", "bf16" or "bf16-only"; see `vision.kernels.openvino`.
         artifact: folder made by `vision.kernels.artifact.make`, for "openvino".
         streams: batches that openvino answers at once, in as many threads of its own; torch answers one at a time.
+        whole: answer pictures of any size by the mean of the net's map of scores; only torch can.
 
     Raises:
         ValueError: if the net cannot be built, or has no layer `embedding`, or the precision is not to be had.
     """
     library = library or original(model)
+    if whole and library != "torch":
+        raise ValueError(f"dense: {library} answers pictures of one size only; torch takes any")
     if embedding and model.net == ONNX:
         raise ValueError("an ONNX model has no named layers: --embedding needs a torch net")
     if library == "openvino":
@@ -132,4 +136,4 @@ def compiled(
         return Onnx(model, batch)
     from vision.kernels.eager import Torch
 
-    return Torch(model, device, batch, precision, embedding)
+    return Torch(model, device, batch, precision, embedding, whole=whole)

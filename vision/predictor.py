@@ -18,6 +18,8 @@ from vision.accumulator import Array
 from vision.image import CorruptImage
 from vision.model import Model
 from vision.preprocessing import Preprocessing
+from vision.protocol import Seen, Views
+from vision.viewing import Averaged, Mean, Outputs
 
 Decode = Callable[[Array, Array], dict[str, pa.Array]]
 """(N, K) logits and (N,) true labels (-1: none) to the room's columns, a row each."""
@@ -29,6 +31,7 @@ class Asked:
 
     Attributes:
         library, precision, artifact, streams: as `vision.kernel.compiled` takes them.
+        views: how each picture is looked at, where that is more than the preprocessing's one crop.
     """
 
     batch_size: int = kernel.CPU_BATCH
@@ -39,37 +42,40 @@ class Asked:
     precision: str = "fp32"
     artifact: str | None = None
     streams: int = 1
+    views: Views | None = None
 
 
-Pixels = Array | CorruptImage
-"""(h, w, 3) uint8, or why there are none."""
+Pixels = Array | Seen | CorruptImage
+"""(h, w, 3) uint8, several views, or why there are none."""
 
+Look = Preprocessing | Views
+"""From a file's bytes to what a model sees of it."""
 
-Loaded = Mapping[Preprocessing, Sequence[Pixels]]
+Loaded = Mapping[Look, Sequence[Pixels]]
 
 
 class Loader:
-    """Encoded images to pixels, once for each distinct preprocessing.
+    """Encoded images to pixels, once for each distinct look.
 
     Args:
-        looks: the preprocessings that are wanted.
+        looks: the looks that are wanted.
         threads: decode in so many threads, to keep a GPU busy; 0 decodes in the caller's, where the time limit holds.
         image_time_s: the longest that one image may take.
     """
 
-    def __init__(self, looks: Sequence[Preprocessing], threads: int = 0, image_time_s: float = 30.0) -> None:
+    def __init__(self, looks: Sequence[Look], threads: int = 0, image_time_s: float = 30.0) -> None:
         self._looks, self._image_time_s = tuple(looks), image_time_s
         self._pool = ThreadPoolExecutor(threads) if threads else None
 
     def load(self, images: Iterable[bytes | CorruptImage]) -> Loaded:
-        """The pixels of each image, in order, for each preprocessing."""
+        """The pixels of each image, in order, for each look."""
         rows = list((self._pool.map if self._pool else map)(self._all, images))
         return {look: [row[index] for row in rows] for index, look in enumerate(self._looks)}
 
     def _all(self, data: bytes | CorruptImage) -> list[Pixels]:
         return [self._one(data, look) for look in self._looks]
 
-    def _one(self, data: bytes | CorruptImage, look: Preprocessing) -> Pixels:
+    def _one(self, data: bytes | CorruptImage, look: Look) -> Pixels:
         if isinstance(data, CorruptImage):
             return data
         try:
@@ -86,12 +92,22 @@ class Predictor:
         model: what answers.
         asked: batch, device and extra columns.
         decode: the room's reading of logits.
+        mean: the room's mean of answers to several views; None where it has none.
+
+    Raises:
+        ValueError: if several views are asked for and the room has no mean of them, or the kernel cannot be had.
     """
 
-    def __init__(self, model: Model, asked: Asked, decode: Decode) -> None:
+    def __init__(self, model: Model, asked: Asked, decode: Decode, mean: Mean | None = None) -> None:
         self._model, self._asked, self._decode = model, asked, decode
-        self._kernel = kernel.compiled(
-            model,
+        self._run = self._batches if asked.views is None else self._averaged(asked.views, mean)
+        if asked.views is None:
+            self._kernel = self._compiled()
+
+    def _compiled(self) -> kernel.Kernel:
+        asked = self._asked
+        return kernel.compiled(
+            self._model,
             asked.device,
             asked.batch_size,
             asked.embedding,
@@ -101,37 +117,58 @@ class Predictor:
             streams=asked.streams,
         )
 
+    def _averaged(self, views: Views, mean: Mean | None) -> Averaged:
+        if mean is None:
+            raise ValueError(f"answers of the task {self._model.task} have no mean over several views of a picture")
+        asked, wholes = self._asked, None
+        if views.dense:
+            # A picture and its mirror image have one size, and no other needs to.
+            wholes = kernel.compiled(
+                self._model, asked.device, 1 + views.flip, library=asked.library, precision=asked.precision, whole=True
+            )
+        return Averaged(mean, self._compiled() if views.crops else None, wholes, asked.batch_size)
+
     def answer(self, pixels: Sequence[Pixels], truth: Array) -> pa.Table:
         """One row for each picture, in order: the room's columns and `error` (null where there is an answer).
 
         Args:
-            pixels: as `Loader` gives them for the model's preprocessing.
+            pixels: as `Loader` gives them for the model's preprocessing, or for the views that were asked for.
             truth: (N,) int64 labels for columns that compare with them, -1 where unknown.
         """
         good = np.array([index for index, one in enumerate(pixels) if not isinstance(one, CorruptImage)], np.int64)
-        batches = [
-            good[start : start + self._asked.batch_size] for start in range(0, len(good), self._asked.batch_size)
-        ]
-        parts = [self._kernel(np.stack([pixels[index] for index in batch])) for batch in batches]
-        columns = self._columns(parts, truth[good])
-        # A row of nulls stands where a picture failed: row -> place among the good ones, or null.
-        places = np.full(len(pixels), -1, np.int64)
-        places[good] = np.arange(len(good))
-        take = pa.array(places, mask=places < 0)
-        table = pa.table({name: column.take(take) for name, column in columns.items()})
+        # With none of them the columns are empty and have the same types.
+        nothing = np.empty((0, 1), np.float32)
+        found: Outputs = self._run([pixels[index] for index in good]) if len(good) else (nothing, nothing)
         errors = [str(one) if isinstance(one, CorruptImage) else None for one in pixels]
-        return table.append_column("error", pa.array(errors, pa.string()))
+        return beside_errors(self._columns(*found, truth[good]), errors)
 
-    def _columns(self, parts: list[tuple[Array, Array | None]], truth: Array) -> dict[str, pa.Array]:
-        """The answers of the good pictures; with none of them the columns are empty and have the same types."""
-        logits = np.concatenate([part for part, _ in parts]) if parts else np.empty((0, 1), np.float32)
+    def _batches(self, pixels: Sequence[Array]) -> Outputs:
+        """The answers to pictures of the model's own size, at least one."""
+        size = self._asked.batch_size
+        parts = [self._kernel(np.stack(pixels[start : start + size])) for start in range(0, len(pixels), size)]
+        seen = [embedding for _, embedding in parts if embedding is not None]
+        return np.concatenate([logits for logits, _ in parts]), np.concatenate(seen) if seen else None
+
+    def _columns(self, logits: Array, embedding: Array | None, truth: Array) -> dict[str, pa.Array]:
         columns = self._decode(logits, truth)
         if self._asked.keep_logits:
-            columns["logits"] = vectors(logits)
-        if self._asked.embedding:
-            seen = [embedding for _, embedding in parts if embedding is not None]
-            columns["embedding"] = vectors(np.concatenate(seen) if seen else np.empty((0, 1), np.float32))
+            columns["logits"] = vectors(logits.astype(np.float32))
+        if self._asked.embedding and embedding is not None:
+            columns["embedding"] = vectors(embedding)
         return columns
+
+
+def beside_errors(columns: Mapping[str, pa.Array], errors: Sequence[str | None]) -> pa.Table:
+    """Answers with a row of nulls wherever there is none, and `error`, which says why.
+
+    Args:
+        columns: of those that have one, in order.
+        errors: for each row, why it has no answer; None where it has one.
+    """
+    good = np.array([error is None for error in errors], bool)
+    take = pa.array(np.cumsum(good) - 1, mask=~good)  # row -> place among the good ones, or null
+    table = pa.table({name: column.take(take) for name, column in columns.items()})
+    return table.append_column("error", pa.array(list(errors), pa.string()))
 
 
 def vectors(values: Array) -> pa.Array:

@@ -177,10 +177,17 @@ class Preprocessing:
         Raises:
             CorruptImage: if there is no picture in `data`, or one too elongated to resize.
         """
-        found = picture(data, max_pixels=max_pixels, shrink_to=self._target)
-        size = self._resized(found.height, found.width)
+        return self.resized(picture(data, max_pixels=max_pixels, shrink_to=self._target))
+
+    def resized(self, image: Image.Image) -> Array:
+        """`whole` for a picture already decoded: mode "RGB" or "L" to (H, W, 3) uint8 RGB.
+
+        Raises:
+            CorruptImage: if it is too elongated to resize.
+        """
+        size = self._resized(image.height, image.width)
         try:
-            return array(resample(found, size, Part(0, 0, *size), self.filter))
+            return array(resample(image, size, Part(0, 0, *size), self.filter))
         except ValueError as error:
             raise CorruptImage(str(error)) from None
 

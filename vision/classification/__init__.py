@@ -5,20 +5,24 @@ from __future__ import annotations
 from vision.accumulator import Suite
 from vision.classification import metrics
 from vision.classification.cells import per_cell
-from vision.classification.labels import decode
+from vision.classification.labels import averaged, decode
 from vision.classification.learning import objective
 from vision.classification.paired import higher_is_better, per_image
+from vision.classification.references import references
 from vision.classification.worst import Worst
 from vision.corpus import Corpus
 from vision.model import Model
 from vision.predictor import Asked, Predictor
 
-__all__ = ["higher_is_better", "objective", "per_cell", "per_image", "predictor", "suite", "worst"]
+__all__ = [
+    "averaged", "decode", "higher_is_better", "objective", "per_cell", "per_image", "predictor", "references", "suite",
+    "worst",
+]  # fmt: skip
 
 
 def predictor(model: Model, asked: Asked) -> Predictor:
     """What answers records with labels."""
-    return Predictor(model, asked, decode)
+    return Predictor(model, asked, decode, averaged)
 
 
 def suite(corpus: Corpus) -> Suite:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 import numpy as np
 import pyarrow as pa
 
@@ -25,8 +28,7 @@ def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
         no logits.
     """
     wide = logits.astype(np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_probabilities = _log_softmax(wide)
     probabilities = np.exp(log_probabilities)
     order = np.argsort(-wide, axis=1, kind="stable")[:, :TOP]  # (N, TOP)
     scores = np.take_along_axis(probabilities, order, axis=1).astype(np.float32)
@@ -40,3 +42,26 @@ def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
         "truth_log_score": pa.array(of_truth, mask=~known),
         "score_squares": pa.array((probabilities**2).sum(axis=1).astype(np.float32)),
     }
+
+
+def averaged(views: Sequence[Array]) -> Array:
+    """The logarithm of the mean posterior of several answers to the same pictures: their logits as one.
+
+    Args:
+        views: one or more of (N, K) logits.
+
+    Returns:
+        (N, K) float64, whose softmax is the mean of the views' softmaxes.
+    """
+    logs = [_log_softmax(logits.astype(np.float64)) for logits in views]
+    best: Array = reduce(np.maximum, logs)  # (N, K); what underflows beside it adds nothing
+    # One after the other: numpy's own sum would depend on how many pictures there are.
+    total: Array = reduce(np.add, (np.exp(log - best) for log in logs))
+    mean: Array = best + np.log(total / len(logs))
+    return mean
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted: Array = logits - logits.max(axis=1, keepdims=True)
+    found: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return found

@@ -21,9 +21,10 @@ class Torch:
     Args:
         precision: "fp32"; anything else is bfloat16 throughout.
         embedding: a layer whose output is given back too; then nothing is folded, for layers keep their names.
+        whole: take pictures of any size, those of one call alike, and average the net's map of scores.
 
     Raises:
-        ValueError: if there is no layer `embedding`, or no bfloat16 on this CPU.
+        ValueError: if there is no layer `embedding`, no bfloat16 on this CPU, or the net knows one size only.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Torch:
         embedding: str | None = None,
         *,
         fold: bool = True,
+        whole: bool = False,
     ) -> None:
         import torch
 
@@ -44,7 +46,7 @@ class Torch:
         self._type = torch.float32 if precision == "fp32" else torch.bfloat16
         if precision != "fp32" and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             raise ValueError("this CPU has no bfloat16: use precision fp32")
-        net: Any = model.build()
+        net: Any = for_any_size(model) if whole else model.build()
         net = folded(net) if fold and not embedding else net
         self._net = net.to(self._device, self._type, memory_format=torch.channels_last)
         statistics = (model.preprocessing.mean, model.preprocessing.std)
@@ -99,9 +101,34 @@ class Torch:
         found = torch.from_numpy(pixels)
         if self._device.type == "cpu":
             return found
-        if not hasattr(self._mine, "pinned"):
+        if getattr(self._mine, "pinned", found).shape != found.shape or not hasattr(self._mine, "pinned"):
             self._mine.pinned = torch.empty_like(found, pin_memory=True)
         return self._mine.pinned.copy_(found).to(self._device, non_blocking=True)
+
+
+def for_any_size(model: Model) -> Any:
+    """The model's net for pictures of any size, its map of scores averaged.
+
+    Raises:
+        ValueError: if it knows one size only.
+    """
+    import torch
+
+    from vision.nets.overfeat import averaged
+
+    height, width = model.preprocessing.size
+    net = model.build()
+    try:
+        net = averaged(net)
+        with torch.inference_mode():
+            net(torch.zeros(1, 3, height + 32, width + 64))
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"dense: {model.net} answers pictures of one size only ({_first(error)})") from None
+    return net
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def folded(net: Any) -> Any:

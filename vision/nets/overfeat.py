@@ -68,6 +68,26 @@ def dense(net: nn.Module) -> nn.Sequential:
     return nn.Sequential(*made).train(net.training)
 
 
+def averaged(net: nn.Module) -> nn.Module:
+    """The classifier for pictures of any size, (B, C, H, W) in and (B, classes) out: its map of scores averaged.
+
+    A net that averages over its last maps takes any size as it is. Where one full layer follows, its scores are the
+    mean of the map that `dense` would give, for a mean and a linear layer can change places.
+
+    Raises:
+        ValueError: if the net is of neither form.
+    """
+    from torch import nn
+
+    try:
+        return nn.Sequential(dense(net), nn.AdaptiveAvgPool2d(1), nn.Flatten()).train(net.training)
+    except ValueError:
+        pools = [layer for layer in net.modules() if isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d)]
+        if any(pool.output_size not in (1, (1, 1)) for pool in pools):
+            raise
+        return net
+
+
 def dense_net(net: str, arguments: Mapping[str, Any] | None = None) -> nn.Module:
     """`dense` of a net by its dotted name: `nets.overfeat:dense_net` with {"net": "nets.vgg:vgg_d"}."""
     from vision import names

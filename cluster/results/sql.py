@@ -78,7 +78,9 @@ def _answering(statement: str, given: Sequence[str], query: Query) -> list[Run]:
     if ids:
         return list({run.run_id: run for run in map(find_run, ids)}.values())
     finished = replace(query, where=(*query.where, ("status", "FINISHED")), metrics=())
-    found = [run for run in search(finished) if run.output is not None and run.job in ("predict", "evaluate")]
+    found = [
+        run for run in search(finished) if run.output is not None and run.job in ("predict", "evaluate", "ensemble")
+    ]
     if not found or len(found) > _ANSWERING:
         raise SpecError(f"sql: {len(found)} runs have predictions: choose with --run ID or WHERE run_id = '...'")
     return found

@@ -1,8 +1,8 @@
 """MLflow in a process of its own: its import costs more than a second, which the work need not feel.
 
 In a thread of this process it would hold the interpreter's lock while pictures wait. The child serves the journals of
-all runs of a job: a line of JSON on its stdin says what to do with which journal, a line on its stdout what came of
-it. It ends with this process, however that ends; the journals on disk say what is left.
+all runs of a job, and of the jobs after it: a line of JSON on its stdin says what to do with which journal, a line on
+its stdout what came of it. It ends with this process, however that ends; the journals on disk say what is left.
 """
 
 from __future__ import annotations
@@ -25,24 +25,69 @@ Answer = Mapping[str, Any]
 """`refused` and `registered` of the journal's `cluster.sender.Sender`."""
 
 
+class _Child:
+    """A process that speaks to MLflow, and the environment it was started in."""
+
+    def __init__(self) -> None:
+        self.environment = children.environment()
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cluster.aside"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            # Ctrl-C is for this process, which then has more to say.
+            start_new_session=True,
+        )
+
+    def serves(self) -> bool:
+        """Whether it lives, and would be started just so now."""
+        return self.process.poll() is None and self.environment == children.environment()
+
+    def ask(self, line: str) -> str:
+        """What it answers; nothing if it is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            return self.process.stdout.readline()
+        except BrokenPipeError:
+            return ""
+
+    def end(self) -> None:
+        """Let it go, and wait until it is gone."""
+        with self.process:
+            pass
+
+
+_idle: list[_Child] = []
+"""A child that waits for the next job of this process, so that a night of ten jobs imports MLflow once."""
+
+_IDLE = threading.Lock()
+
+
 class Aside:
     """Asks a child to open runs and to send journals; the child is started when there is none."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings = {**asdict(settings), "home": str(settings.home)}
         self._turn = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
+        self._child: _Child | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the child go."""
+        """Leave the child to the next job."""
         with self._turn:
             child, self._child = self._child, None
+        with _IDLE:
+            if child is not None and not _idle:
+                _idle.append(child)
+                child = None
         if child is not None:
-            with child:
-                pass
+            child.end()
 
     def open(self, journal: Journal) -> Answer:
         """Open the run of a journal; its id is in the journal then.
@@ -62,56 +107,49 @@ class Aside:
 
     def _ask(self, what: str, journal: Journal) -> Answer:
         with self._turn:
-            answer = self._exchange(json.dumps([what, str(journal.folder.resolve())]))
+            answer = self._exchange(json.dumps([what, str(journal.folder.resolve()), self._settings]))
         if answer["error"] is not None:
             raise RuntimeError(answer["error"])
         return answer
 
     def _exchange(self, line: str) -> dict[str, Any]:
-        child = self._child = self._child or _start(self._settings)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(line + "\n")
-            child.stdin.flush()
-            answer = child.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+        child = self._child = self._child or _ready()
+        answer = child.ask(line)
         if not answer:
             # It was killed, or could not start: the next question starts another.
             self._child = None
-            child.kill()
-            raise RuntimeError(f"the process that speaks to it ended with {child.wait()}")
+            child.process.kill()
+            raise RuntimeError(f"the process that speaks to it ended with {child.process.wait()}")
         found: dict[str, Any] = json.loads(answer)
         return found
 
 
-def _start(settings: Settings) -> subprocess.Popen[str]:
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "cluster.aside"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=children.environment(),
-        # Ctrl-C is for this process, which then has more to say.
-        start_new_session=True,
-    )
-    assert child.stdin is not None
-    child.stdin.write(json.dumps({**asdict(settings), "home": str(settings.home)}) + "\n")
-    return child
+def _ready() -> _Child:
+    """The idle child if it serves, else a new one."""
+    with _IDLE:
+        child = _idle.pop() if _idle else None
+    if child is not None and child.serves():
+        return child
+    if child is not None:
+        child.end()
+    return _Child()
 
 
-def _serve(settings: Settings, answers: Any) -> None:
+def _serve(answers: Any) -> None:
     """Do what each line of stdin says, until there are no more."""
     from cluster.sender import Sender, one_line
 
     senders = dict[str, Sender]()
     for line in sys.stdin:
-        what, folder = json.loads(line)
+        what, folder, settings = json.loads(line)
         answer: dict[str, Any] = {"error": None}
         try:
-            if folder not in senders:
-                senders[folder] = Sender(Journal(Path(folder)), settings)
+            if what == "open" or folder not in senders:
+                # Journals of jobs before this one are done with.
+                senders = {one: sender for one, sender in senders.items() if os.path.isdir(one)}
+                senders[folder] = Sender(
+                    Journal(Path(folder)), Settings(**{**settings, "home": Path(settings["home"])})
+                )
             sender = senders[folder]
             sender.open() if what == "open" else sender.send()
             answer |= {"refused": sender.refused, "registered": sender.registered}
@@ -124,8 +162,7 @@ def _main() -> None:
     # What libraries print is not an answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    facts = json.loads(sys.stdin.readline())
-    _serve(Settings(**{**facts, "home": Path(facts["home"])}), answers)
+    _serve(answers)
     # All is written: taking MLflow apart would keep the parent waiting for half a second.
     os._exit(0)
 

@@ -17,6 +17,13 @@ from jobs.spec import JobFailed
 
 RETRY_S = 20.0
 
+_WAKE = signal.SIGUSR1
+"""Not Ctrl-C's: a shell has the jobs that it starts with `&` ignore that one."""
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
 
 class Follower:
     """Sends a journal in the background, from `start` to `finish`."""
@@ -44,6 +51,8 @@ class Follower:
         """From here on the main thread is interrupted if the run cannot be opened."""
         with self._state:
             self._interruptible = threading.current_thread() is threading.main_thread()
+            if self._interruptible:
+                signal.signal(_WAKE, _interrupt)
         self.raise_refusal()
 
     def work_ends(self) -> None:
@@ -147,4 +156,4 @@ class Follower:
             self._state.notify_all()
             if self._interruptible:
                 # The main thread may wait for shards for hours: wake it.
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,9 @@ import pytest
 
 from tests import hostile as hostile_files
 from tests.making import CorpusMaker, Row, train_small, write_corpus
+
+# A shell that starts the suite with `&` has it ignore Ctrl-C, and so would the jobs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -51,8 +51,8 @@ def start(place: Place, cpus: int | None, servers: Mapping[str, str]) -> None:
 
 
 def stop(place: Place) -> bool:
-    """End it; whether it ran."""
-    return Process(NAME, place.folder).stop()
+    """End it; whether it ran. It would take half a minute by itself, and has nothing to save."""
+    return Process(NAME, place.folder).stop(patience_s=2)
 
 
 def _command(place: Place, cpus: int | None) -> list[str]:

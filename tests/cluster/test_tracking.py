@@ -182,7 +182,7 @@ def test_a_run_is_whole_though_the_process_that_speaks_to_mlflow_was_killed(here
     class Kills(Toy):
         def run(self, context: Any = None) -> Report:
             context.follower.opened()
-            os.kill(context.follower._aside._child.pid, signal.SIGKILL)
+            os.kill(context.follower._aside._child.process.pid, signal.SIGKILL)
             return super().run(context)
 
     _, run_id = tracked(Kills(), quiet, quiet, here)

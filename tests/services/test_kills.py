@@ -28,8 +28,8 @@ def evaluate(corpus: str, model: str, output: str, workers: int) -> subprocess.P
     ]  # fmt: skip
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True,
+    )  # fmt: skip
 
 
 def document(process: subprocess.Popen[str]) -> dict[str, object]:
@@ -120,10 +120,7 @@ def test_twenty_killed_workers(make_corpus: CorpusMaker, small_model: str) -> No
 def test_ctrl_c_ends_in_one_line_and_130(make_corpus: CorpusMaker, small_model: str) -> None:
     corpus = make_corpus(rows_of(400), shard_rows=4)
     process = evaluate(corpus, small_model, "out", 0)
-    deadline = time.monotonic() + 120
-    while len(list(Path("out").glob("test/*.parquet"))) < 5:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    assert wait_for_shards(process, "out", 5), process.communicate()[1]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130

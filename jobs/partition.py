@@ -61,6 +61,7 @@ class Partition(Reads):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise SpecError(f"partition takes one of --corpus, --table and --published, got {got}")
+        self._refuse(given[0])
         place = storage.absolute(self.output)
         if self.published:
             return self._kept(place)
@@ -77,6 +78,19 @@ class Partition(Reads):
             "bytes to read": f"about {size_text(16 * rows)} of positions",
             "state": f"{size_text(8 * rows)} in {_state(storage.absolute(self.output))}",
         }
+
+    def _refuse(self, source: str) -> None:
+        """Words that would change nothing are wrong words."""
+        idle = {
+            "corpus": (),
+            "table": ("split",),
+            "published": ("split", "where", "limit", "sample", "stratify", "join"),
+        }
+        for name in idle[source]:
+            if getattr(self, name) is not None:
+                raise SpecError(f"{name}: nothing is chosen from --{source}")
+        if source == "corpus" and (Columns.parse(self.columns).count or Columns.parse(self.columns).id):
+            raise SpecError("columns: count and id are roles in a table; a corpus has a row for each photo")
 
     def _kept(self, place: str) -> Report:
         """A published table, checked and kept."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vision.accumulator import Array
+from vision.corpus import Corpus, Shard
+
+PHOTOS = 5000
+"""Rows of `photos`."""
 
 Places = tuple[Array, Array]
 """Latitudes and longitudes, degrees."""
@@ -64,3 +72,43 @@ def clustered_places(count: int, seed: int = 0) -> Places:
     places[generator.random(count) < 0.1] = towns[1]  # one spot that everybody photographs
     latitude = np.clip(places[:, 0], -90, 90)
     return latitude, (places[:, 1] + 180) % 360 - 180
+
+
+def photos() -> pa.Table:
+    """Positions with some of each fault, and columns to choose by."""
+    latitude, longitude = clustered_places(PHOTOS)
+    latitude[5:100:10], longitude[5:100:10] = 0, 0
+    latitude[105:200:10] = np.nan
+    latitude[205:300:10] = 213.6
+    longitude[305:400:10] = -180.5
+    empty = np.zeros(PHOTOS, bool)
+    empty[405:500:10] = True
+    return pa.table(
+        {
+            "id": [f"{n:05d}.jpg" for n in range(PHOTOS)],
+            "latitude": pa.array(latitude, mask=empty),
+            "longitude": pa.array(longitude, mask=empty),
+            "author": [f"a{n % 7}" for n in range(PHOTOS)],
+        }
+    )
+
+
+def write_corpus(folder: Path, parts: Sequence[pa.Table], version: int = 1, before: Corpus | None = None) -> str:
+    """A corpus of geotagged photos without pixels, or more shards for one."""
+    (folder / "all").mkdir(parents=True, exist_ok=True)
+    shards = list(before.shards) if before else []
+    for number, table in enumerate(parts, len(shards)):
+        file = f"all/part-{number:05d}.parquet"
+        pq.write_table(table, folder / file, row_group_size=100)
+        data = (folder / file).read_bytes()
+        shards.append(Shard(file, len(table), len(data), hashlib.sha256(data).hexdigest(), added=version))
+    columns = {"latitude": "double", "longitude": "double", "author": "string"}
+    corpus = Corpus(name=folder.name, version=version, columns=columns, shards=tuple(shards))
+    (folder / "corpus.json").write_text(corpus.to_json())
+    return str(folder)
+
+
+def split(table: pa.Table, parts: int, seed: int) -> list[pa.Table]:
+    """Shards of a table, rows and shards in any order."""
+    rows = np.random.default_rng(seed).permutation(len(table))
+    return [table.take(pa.array(part)) for part in np.array_split(rows, parts)]

@@ -31,7 +31,8 @@ class Columns:
 
     @property
     def needed(self) -> list[str]:
-        return [self.latitude, self.longitude, *([self.count] if self.count else [])]
+        named = (self.latitude, self.longitude, self.count)
+        return list(dict.fromkeys(name for name in named if name))
 
     def check(self, known: Sequence[str], what: str) -> None:
         """Refuse a table that lacks one.
@@ -89,7 +90,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Array:
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
         raise SpecError(f"columns: {name} holds {kind} and not numbers of degrees")
-    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64)
 
 
 def _null(column: pa.ChunkedArray) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,16 @@ from jobs import storage, tables
 from jobs.engine.selection import ROW, hashes, resolve
 from jobs.partitioning.columns import Columns, ids_of
 from jobs.partitioning.state import Kept
+from jobs.reading import pieces
 from jobs.records import Reads
 from jobs.spec import SpecError
+from vision.accumulator import Counts
 from vision.corpus import Corpus
 from vision.geolocation.counts import Leaves
 
 _BLOCK = 8 * 2**20
+_ROWS = 1 << 20
+"""Rows whose degrees are numbers in memory at once; of the others only the ids are."""
 
 
 def leaves(url: str, columns: Columns, subset: Reads) -> Kept:
@@ -27,7 +32,10 @@ def leaves(url: str, columns: Columns, subset: Reads) -> Kept:
     """
     table = tables.read(url)
     columns.check(table.column_names, url)
-    ids, counts, rejected = ids_of(_chosen(table, columns, subset), columns)
+    table = _chosen(table, columns, subset).select(columns.needed)
+    parts = [ids_of(piece, columns) for piece in pieces(table, _ROWS)] or [ids_of(table, columns)]
+    ids, counts = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    rejected = reduce(Counts.merge, (part[2] for part in parts))
     return Kept(Leaves.of(ids, None if columns.count is None else counts), rejected)
 
 

@@ -1,4 +1,4 @@
-"""`run partition`: the same cells for any sharding, order and crew; new shards alone are read; bad input is one line."""
+"""`run partition`: the same cells for any sharding, order and crew; only new shards are read; bad input is one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from jobs import storage
 from jobs.partition import Partition
 from jobs.partitioning import output
 from jobs.spec import JobFailed, Plain, Report, SpecError
-from tests.geo import clustered_places, shared_geo
+from tests.geo import PHOTOS, clustered_places, photos, shared_geo, split, write_corpus
 from vision.accumulator import Array
-from vision.corpus import Corpus, Shard
+from vision.corpus import Corpus
 from vision.geolocation import s2, stored
 from vision.geolocation.cells import Rule, partition
 from vision.geolocation.counts import Leaves
@@ -30,47 +29,6 @@ from vision.geolocation.stored import Cells
 from vision.sphere import positions
 
 RULE: dict[str, Any] = {"t_max": 200, "t_min": 10, "min_level": 1}
-PHOTOS = 5000
-
-
-def photos() -> pa.Table:
-    """Positions with some of each fault, and columns to choose by."""
-    latitude, longitude = clustered_places(PHOTOS)
-    latitude[5:100:10], longitude[5:100:10] = 0, 0
-    latitude[105:200:10] = np.nan
-    latitude[205:300:10] = 213.6
-    longitude[305:400:10] = -180.5
-    empty = np.zeros(PHOTOS, bool)
-    empty[405:500:10] = True
-    return pa.table(
-        {
-            "id": [f"{n:05d}.jpg" for n in range(PHOTOS)],
-            "latitude": pa.array(latitude, mask=empty),
-            "longitude": pa.array(longitude, mask=empty),
-            "author": [f"a{n % 7}" for n in range(PHOTOS)],
-        }
-    )
-
-
-def write_corpus(folder: Path, parts: Sequence[pa.Table], version: int = 1, before: Corpus | None = None) -> str:
-    """A corpus of geotagged photos without pixels, or more shards for one."""
-    (folder / "all").mkdir(parents=True, exist_ok=True)
-    shards = list(before.shards) if before else []
-    for number, table in enumerate(parts, len(shards)):
-        file = f"all/part-{number:05d}.parquet"
-        pq.write_table(table, folder / file, row_group_size=100)
-        data = (folder / file).read_bytes()
-        shards.append(Shard(file, len(table), len(data), hashlib.sha256(data).hexdigest(), added=version))
-    columns = {"latitude": "double", "longitude": "double", "author": "string"}
-    corpus = Corpus(name=folder.name, version=version, columns=columns, shards=tuple(shards))
-    (folder / "corpus.json").write_text(corpus.to_json())
-    return str(folder)
-
-
-def split(table: pa.Table, parts: int, seed: int) -> list[pa.Table]:
-    """Shards of a table, rows and shards in any order."""
-    rows = np.random.default_rng(seed).permutation(len(table))
-    return [table.take(pa.array(part)) for part in np.array_split(rows, parts)]
 
 
 def run(**fields: Any) -> Report:
@@ -294,6 +252,9 @@ def test_no_photos_are_no_cells(tmp_path: Path) -> None:
         ({"table": "t.csv", "min_level": 7, "max_level": 3}, "got 7 and 3"),
         ({"table": "t.csv", "output": "t.csv"}, "is there and holds no cells"),
         ({"published": "none.csv"}, "no such table"),
+        ({"published": "t.csv", "where": "true"}, "where: nothing is chosen from --published"),
+        ({"table": "t.csv", "split": "test"}, "split: nothing is chosen from --table"),
+        ({"corpus": "c", "columns": ("count=n",)}, "count and id are roles in a table"),
         ({"published": "t.csv", "columns": ("place=Place",)}, "no role 'place'"),
     ],
 )

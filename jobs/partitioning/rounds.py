@@ -3,19 +3,21 @@
 Round one counts every shard at level 10, where the whole Earth has at most 6.3 million cells and 126 million photos
 have a few hundred thousand: tables of 16 bytes a cell, added as they come. Cells that hold too many for level 10 are
 counted again five levels deeper, from the ids that workers kept, until none is left (level 30 at the latest). The last
-round sums positions by final cell. A driver holds one table and the cells; a task carries the cells in question, 8
-bytes each.
+round sums positions by final cell.
+
+A driver holds one table and the cells. Small shards are asked about together, some four million photos at a time, and a
+worker adds what it finds: a billion photos in 100,000 shards are 250 tasks a round, each with the cells in question (8
+bytes each), answered by a table or by three sums a cell.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.partitioning.worker import Answer, Task
+from jobs.partitioning.worker import Answer, Source, Task
 from jobs.spec import JobFailed
 from vision.accumulator import Array, Counts
 from vision.geolocation import s2
@@ -26,24 +28,16 @@ FIRST_LEVEL = 10
 DEEPER = 5
 
 
-@dataclass(frozen=True)
-class Source:
-    """A shard and the mark of all that decides its ids."""
-
-    file: str
-    fingerprint: str
-
-
 class Rounds(Iterator[Task]):
     """What workers are to be asked next; `take` their answers, and when it has run out, `result`.
 
     Args:
-        sources: the shards.
+        groups: the shards, those together that one task asks about.
         rule: when cells are cut and dropped.
     """
 
-    def __init__(self, sources: Sequence[Source], rule: Rule) -> None:
-        self._sources, self._rule = tuple(sources), rule
+    def __init__(self, groups: Sequence[tuple[Source, ...]], rule: Rule) -> None:
+        self._groups, self._rule = tuple(groups), rule
         self._ready: deque[Task] = deque()
         self._waiting = 0
         self._start: Array = s2.FACES
@@ -83,12 +77,12 @@ class Rounds(Iterator[Task]):
             JobFailed: if answers are missing.
         """
         if self._waiting or self._partition is None:
-            raise JobFailed(f"{self._waiting:,} shards were not counted")
+            raise JobFailed(f"{self._waiting:,} of {len(self._groups):,} parts of the corpus were not counted")
         return self._partition, self._sums
 
     def _ask(self, within: Array | None) -> None:
-        self._ready.extend(Task(source.file, source.fingerprint, self.level, within) for source in self._sources)
-        self._waiting = len(self._sources)
+        self._ready.extend(Task(group, self.level, within) for group in self._groups)
+        self._waiting = len(self._groups)
 
     def _cut(self, level: int) -> None:
         """Divide as far as the counts go, and ask for what they do not tell."""

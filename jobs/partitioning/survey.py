@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,14 +12,20 @@ from jobs.engine import joining, pool
 from jobs.engine.commit import fingerprint
 from jobs.partitioning import state
 from jobs.partitioning.columns import Columns
-from jobs.partitioning.rounds import Rounds, Source
-from jobs.partitioning.worker import Answer, Surveyor
+from jobs.partitioning.rounds import Rounds
+from jobs.partitioning.worker import Answer, Source, Surveyor
 from jobs.reading import Reading
 from jobs.spec import Context, Progress
 from vision.geolocation.cells import Rule
 
 SMALL = 4_000_000
 """Photos that one process counts sooner than Ray starts."""
+
+TOGETHER = 4_000_000
+"""Photos of small shards that are asked about together, at most."""
+
+TASKS_A_WORKER = 4
+"""With fewer tasks than that for each worker, some would wait for the last one."""
 
 
 class How(Protocol):
@@ -44,7 +51,9 @@ class _Tally:
     start: float = field(default_factory=time.monotonic)
 
     def add(self, answer: Answer) -> Progress:
-        self.done, self.photos, self.read = self.done + 1, self.photos + answer.rows, self.read + answer.read
+        self.done += answer.shards
+        self.photos += answer.photos
+        self.read += answer.read
         rate = self.photos / max(time.monotonic() - self.start, 1e-9)
         return Progress(self.done, self.shards, self.photos, self.rows, 0, rate, self.workers)
 
@@ -59,10 +68,12 @@ def survey(reading: Reading, columns: Columns, rule: Rule, folder: str, how: How
         SpecError: if a column is not there or holds no numbers.
         JobFailed: if a shard is missing or damaged.
     """
-    sources, rows = _sources(reading, columns)
-    state.sweep(folder, [source.file for source in sources])
-    rounds = Rounds(sources, rule)
-    workers = min(_workers(how.workers, rows), len(sources))
+    sources = _sources(reading, columns)
+    state.sweep(folder, [source.file for source, _ in sources])
+    rows = sum(photos for _, photos in sources)
+    workers = _workers(how.workers, rows)
+    groups = _groups(sources, min(TOGETHER, rows // (TASKS_A_WORKER * max(workers, 1))))
+    rounds, workers = Rounds(groups, rule), min(workers, len(groups))
     tally = _Tally(len(sources), rows, max(workers, 1))
     surveyor = Surveyor(reading.url, folder, columns, reading.selection)
     for _, answer in pool.spread(rounds, surveyor.make, workers, retry_s=how.retry_s):
@@ -74,8 +85,8 @@ def survey(reading: Reading, columns: Columns, rule: Rule, folder: str, how: How
     return rounds
 
 
-def _sources(reading: Reading, columns: Columns) -> tuple[list[Source], int]:
-    """The shards that are read, each with what decides its ids, and their rows.
+def _sources(reading: Reading, columns: Columns) -> list[tuple[Source, int]]:
+    """The shards that are read, each with what decides its ids, and with its rows.
 
     The level-30 ids of a shard follow from its bytes, the rows that are chosen and the columns; not from the rule, so
     that cells of other sizes are made of the same ids.
@@ -85,10 +96,23 @@ def _sources(reading: Reading, columns: Columns) -> tuple[list[Source], int]:
     if selection.cutoffs is not None:
         facts["cutoffs"] = dict(selection.cutoffs)
     shards = [s for s in reading.corpus.present(reading.split) if limits is None or limits.get(s.file, 0) > 0]
-    rows = sum(shard.rows if limits is None else limits[shard.file] for shard in shards)
     allowed = [None if limits is None else limits[shard.file] for shard in shards]
     marks = [fingerprint(facts, shard.sha256, most) for shard, most in zip(shards, allowed, strict=True)]
-    return [Source(shard.file, mark) for shard, mark in zip(shards, marks, strict=True)], rows
+    rows = [shard.rows if most is None else most for shard, most in zip(shards, allowed, strict=True)]
+    return [(Source(shard.file, mark), some) for shard, mark, some in zip(shards, marks, rows, strict=True)]
+
+
+def _groups(sources: Sequence[tuple[Source, int]], photos: int) -> list[tuple[Source, ...]]:
+    """Shards in runs of at least so many photos; a large one is a run of its own."""
+    groups: list[list[Source]] = []
+    held = photos
+    for source, rows in sources:
+        if held >= photos:
+            groups.append([])
+            held = 0
+        groups[-1].append(source)
+        held += rows
+    return [tuple(group) for group in groups]
 
 
 def _workers(asked: int | None, rows: int) -> int:

@@ -1,7 +1,7 @@
-"""What a worker does with one shard: read its positions once, then answer from the ids that it kept.
+"""What a worker does with shards: read their positions once, then answer from the ids that it kept.
 
 A shard is read in runs of rows straight into an array of ids, which is sorted where it lies: a worker holds 8 bytes for
-each photo of its shard, and a run. 18 million photos take 0.15 GB.
+each photo of one shard, and a run. 18 million photos take 0.15 GB.
 """
 
 from __future__ import annotations
@@ -21,38 +21,47 @@ from jobs.partitioning.state import Kept
 from jobs.spec import JobFailed
 from vision.accumulator import Array, Counts
 from vision.geolocation import means
-from vision.geolocation.counts import CellCounts, Leaves
+from vision.geolocation.counts import CellCounts, Leaves, Summing
 
 _ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
+class Source:
+    """A shard and the mark of all that decides its ids."""
+
+    file: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Task:
-    """A question about one shard.
+    """A question about shards; what is found in them is added before it is sent.
 
     Attributes:
-        file, fingerprint: the shard, and what decides its ids.
+        sources: the shards.
         level: count cells of this level; None: sum positions.
         within: (M,) uint64 cells to look into; None: everywhere.
     """
 
-    file: str
-    fingerprint: str
+    sources: tuple[Source, ...]
     level: int | None
     within: Array | None = None
 
     def __str__(self) -> str:
-        return self.file
+        more = f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else ""
+        return f"{self.sources[0].file}{more}"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A table of counts or (M, 3) sums, how many photos the shard has, and whether it had to be read."""
+    """A table of counts or (M, 3) sums; how many shards, their photos, and how many had to be read."""
 
     table: CellCounts | None
     sums: Array | None
-    rows: int
-    read: bool
+    shards: int
+    photos: int
+    read: int
 
 
 @dataclass(frozen=True)
@@ -80,20 +89,29 @@ class Surveyor:
             SpecError: if a column is not there or holds no numbers.
             JobFailed: if the shard is missing or damaged.
         """
-        url = state.place(self.state, task.file)
-        kept = state.load(url, task.fingerprint)
-        read = kept is None
-        if kept is None:
-            kept = self._read(task.file)
-            state.save(url, task.fingerprint, kept)
-        leaves = kept.leaves
+        tables, photos, read = Summing(), 0, 0
+        sums = np.zeros((0 if task.within is None else len(task.within), 3), np.int64)
+        for source in task.sources:
+            kept, was_read = self._kept(source)
+            photos, read = photos + len(kept.leaves), read + was_read
+            if task.level is not None:
+                table = kept.leaves.table(task.level, task.within)
+                tables.add(CellCounts(table.level, table.counts, kept.rejected))
+            elif task.within is not None:
+                sums += means.sums(kept.leaves, task.within)
         if task.level is None:
-            assert task.within is not None
-            return Answer(None, means.sums(leaves, task.within), len(leaves), read)
-        table = leaves.table(task.level, task.within)
-        if task.within is None:
-            table = CellCounts(table.level, table.counts, kept.rejected)
-        return Answer(table, None, len(leaves), read)
+            return Answer(None, sums, len(task.sources), photos, read)
+        return Answer(tables.total(task.level), None, len(task.sources), photos, read)
+
+    def _kept(self, source: Source) -> tuple[Kept, bool]:
+        """A shard's ids, and whether it had to be read for them."""
+        url = state.place(self.state, source.file)
+        kept = state.load(url, source.fingerprint)
+        if kept is not None:
+            return kept, False
+        kept = self._read(source.file)
+        state.save(url, source.fingerprint, kept)
+        return kept, True
 
     def _read(self, file: str) -> Kept:
         filesystem, path = storage.locate(storage.join(self.corpus, file))

@@ -80,6 +80,26 @@ def test_workers_on_ray_give_the_bytes_of_one_process(tmp_path: Path, ray_sessio
     assert one.read_bytes() == ray.read_bytes()
 
 
+def test_small_shards_are_asked_about_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from jobs.partitioning import worker
+
+    asked: list[int] = []
+    answer = worker.Surveyor.__call__
+
+    def watched(self: worker.Surveyor, task: worker.Task) -> worker.Answer:
+        asked.append(len(task.sources))
+        return answer(self, task)
+
+    monkeypatch.setattr(worker.Surveyor, "__call__", watched)
+    corpus = write_corpus(tmp_path / "corpus", split(photos(), 50, 0))
+    run(corpus=corpus, output="cells.parquet")
+    assert output.read("cells.parquet").digest == expected(photos(), Rule(200, 10, 1)).digest
+    assert set(asked) <= {13, 12, 11}, "four tasks for one worker"
+    assert sum(asked) % 50 == 0
+    # Level 10, 15, 20, 25, 30 (one spot is too full for any cell), and the sums.
+    assert len(asked) == 4 * 6
+
+
 def test_rejected_positions_are_counted_by_reason(tmp_path: Path) -> None:
     report = run(corpus=write_corpus(tmp_path / "corpus", split(photos(), 3, 0)), output="cells.parquet")
     reasons = {row["reason"]: row["photos"] for row in report.tables["rejected"].to_pylist()}

@@ -86,7 +86,7 @@ class Jobs(click.Group):
         def call(spec: str | None, **given: Any) -> int:
             options = {own.name: given.pop(own.name) for own in self._own if own.name}
             flags = {_word(job, name): value for name, value in given.items() if value not in (None, ())}
-            return self._act(job.parse({**_from_file(spec, cmd_name), **flags}), options)
+            return self._act(job.parse({**_from_file(spec, cmd_name, job.specs), **flags}), options)
 
         return click.Command(
             cmd_name,
@@ -150,14 +150,14 @@ def _word(job: type[Job], name: str) -> str:
     return next(word for word in job.words() if word.lower() == name.lower())
 
 
-def _from_file(path: str | None, name: str) -> dict[str, Any]:
-    """The fields in a YAML file; a `job:` there must be this one."""
+def _from_file(path: str | None, name: str, shipped: str | None) -> dict[str, Any]:
+    """The fields in a YAML file, or in one that travels with the package; a `job:` there must be this one."""
     if path is None:
         return {}
     try:
-        fields = yaml.safe_load(Path(path).read_text())
+        fields = yaml.safe_load(_spec(path, shipped))
     except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}") from None
+        raise SpecError(f"{path}: {error.strerror}{_others(path, shipped)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
@@ -165,6 +165,25 @@ def _from_file(path: str | None, name: str) -> dict[str, Any]:
     if fields.pop("job", name) != name:
         raise SpecError(f"{path} is a spec of another job than {name}")
     return {str(field).replace("-", "_"): value for field, value in fields.items()}
+
+
+def _spec(path: str, shipped: str | None) -> str:
+    """The text of a file; where there is none of that path, of the package's spec of that name."""
+    if not Path(path).exists() and path in _shipped(shipped):
+        return _shipped(shipped)[path].read_text()
+    return Path(path).read_text()
+
+
+def _shipped(folder: str | None) -> dict[str, Path]:
+    """The specs in a folder of `jobs`, by their names."""
+    found = Path(jobs_package.__path__[0], folder).glob("*.yaml") if folder else ()
+    return {path.stem: path for path in sorted(found)}
+
+
+def _others(path: str, shipped: str | None) -> str:
+    """What else may be called by name."""
+    known = list(_shipped(shipped))
+    return f"{nearest(path, known)} (by name there are: {', '.join(known)})" if known else ""
 
 
 def _run(job: Job, options: dict[str, Any]) -> int:

@@ -195,14 +195,17 @@ def cells(estimate: Estimate) -> tuple[str, str, str]:
 
 
 def number(value: float) -> str:
-    return "-" if not math.isfinite(value) else f"{value:.4f}"
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 5e-5 else f"{value:.2e}"
 
 
 def _groups(report: Report) -> Any:
     """One row a group, the first metrics as columns."""
     from rich.table import Table
 
-    names = list(report.metrics)[:4]
+    names = [n for n in report.metrics if any(n in m for _, m in report.groups)] or list(report.groups[0][1])
+    names = names[:4]
     table = Table("group", *names, "n", box=None, pad_edge=False)
     for by, metrics in report.groups:
         values = [number(metrics[name].value) if name in metrics else "-" for name in names]

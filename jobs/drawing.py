@@ -47,7 +47,7 @@ def interval(estimate: Estimate, axis: tuple[float, float], whole: float | None 
         x = _place(whole, axis)
         parts.append(f'<line class="whole" x1="{x:.1f}" x2="{x:.1f}" y1="1" y2="17"/>')
     parts.append(f'<circle class="dot" cx="{dot:.1f}" cy="9" r="3.5"/>')
-    return _svg(_WIDTH, 18, f"{estimate.value:.4g}", parts)
+    return svg(_WIDTH, 18, f"{estimate.value:.4g}", parts)
 
 
 def reliability(points: Sequence[tuple[float, float, float, float, int]]) -> str:
@@ -71,10 +71,10 @@ def reliability(points: Sequence[tuple[float, float, float, float, int]]) -> str
         parts.append(_bar(x - 7, foot - height, 14, height))
     parts += [
         f'<line class="axis" x1="{left}" x2="{left + side}" y1="{foot}" y2="{foot}"/>',
-        _text(left + side / 2, foot + 16, f"score of the answer; bars: answers, {most:,} at most", "middle"),
-        f'<g transform="translate(12 {top + side / 2}) rotate(-90)">{_text(0, 0, "share right", "middle")}</g>',
+        text(left + side / 2, foot + 16, f"score of the answer; bars: answers, {most:,} at most", "middle"),
+        f'<g transform="translate(12 {top + side / 2}) rotate(-90)">{text(0, 0, "share right", "middle")}</g>',
     ]
-    return _svg(left + side + 16, foot + 24, "reliability diagram", parts)
+    return svg(left + side + 16, foot + 24, "reliability diagram", parts)
 
 
 def bars(rows: Sequence[tuple[str, float]]) -> str:
@@ -86,10 +86,10 @@ def bars(rows: Sequence[tuple[str, float]]) -> str:
         y = index * _ROW
         width = room * max(0.0, value) / most if math.isfinite(value) else 0
         short = label if len(label) <= 40 else label[:39] + "…"
-        parts.append(_text(left - 8, y + 15, short, "end"))
+        parts.append(text(left - 8, y + 15, short, "end"))
         parts.append(_bar(left, y + 3, width, _ROW - 6))
-        parts.append(_text(left + width + 6, y + 15, f"{value:,.6g}", "start"))
-    return _svg(left + room + 70, len(rows) * _ROW + 4, "bars", parts)
+        parts.append(text(left + width + 6, y + 15, f"{value:,.6g}", "start"))
+    return svg(left + room + 70, len(rows) * _ROW + 4, "bars", parts)
 
 
 def curve(points: Sequence[tuple[float, float, float, float]], x_name: str, y_name: str) -> str:
@@ -106,19 +106,17 @@ def curve(points: Sequence[tuple[float, float, float, float]], x_name: str, y_na
     banded = [(foot, point) for foot, point in zip(feet, known, strict=True) if math.isfinite(point[2] + point[3])]
     edge = [(foot, up[p[2]]) for foot, p in banded] + [(foot, up[p[3]]) for foot, p in reversed(banded)]
     parts = [f'<rect class="axis" fill="none" x="{left}" y="{top}" width="{wide}" height="{tall}"/>']
-    parts.append(f'<polygon class="band" points="{_points(edge)}"/>')
-    parts.append(
-        f'<polyline class="line" points="{_points([(f, up[p[1]]) for f, p in zip(feet, known, strict=True)])}"/>'
-    )
+    parts.append(f'<polygon class="band" points="{path(edge)}"/>')
+    parts.append(f'<polyline class="line" points="{path([(f, up[p[1]]) for f, p in zip(feet, known, strict=True)])}"/>')
     for foot, (x, y, _, _) in zip(feet, known, strict=True):
         parts.append(f'<circle class="dot" cx="{foot:.1f}" cy="{up[y]:.1f}" r="3.5"><title>{y:.4g}</title></circle>')
-        parts.append(_text(foot, top + tall + 16, f"{x:g}", "middle"))
+        parts.append(text(foot, top + tall + 16, f"{x:g}", "middle"))
     for share in (0.0, 0.5, 1.0):
         value = axis[0] + share * (axis[1] - axis[0])
-        parts.append(_text(left - 6, top + (1 - share) * tall + 4, f"{value:.3g}", "end"))
-    parts.append(_text(left + wide / 2, top + tall + 34, x_name, "middle"))
-    parts.append(f'<g transform="translate(12 {top + tall / 2}) rotate(-90)">{_text(0, 0, y_name, "middle")}</g>')
-    return _svg(left + wide + 12, top + tall + 42, f"{y_name} by {x_name}", parts)
+        parts.append(text(left - 6, top + (1 - share) * tall + 4, f"{value:.3g}", "end"))
+    parts.append(text(left + wide / 2, top + tall + 34, x_name, "middle"))
+    parts.append(f'<g transform="translate(12 {top + tall / 2}) rotate(-90)">{text(0, 0, y_name, "middle")}</g>')
+    return svg(left + wide + 12, top + tall + 42, f"{y_name} by {x_name}", parts)
 
 
 def _shares(values: Sequence[float]) -> list[float]:
@@ -129,7 +127,8 @@ def _shares(values: Sequence[float]) -> list[float]:
     return [(value - placed[0]) / ((placed[-1] - placed[0]) or 1) for value in placed]
 
 
-def _points(places: Sequence[tuple[float, float]]) -> str:
+def path(places: Sequence[tuple[float, float]]) -> str:
+    """Places one after the other, as a line or an area takes them."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
 
 
@@ -150,16 +149,18 @@ def _frame(left: float, top: float, side: float) -> str:
 def _ticks(left: float, top: float, side: float) -> list[str]:
     marks = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        marks.append(_text(left + share * side, top + side + 16, f"{share:g}", "middle"))
-        marks.append(_text(left - 6, top + (1 - share) * side + 4, f"{share:g}", "end"))
+        marks.append(text(left + share * side, top + side + 16, f"{share:g}", "middle"))
+        marks.append(text(left - 6, top + (1 - share) * side + 4, f"{share:g}", "end"))
     return marks
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def text(x: float, y: float, words: str, anchor: str) -> str:
+    """Words at a place: `anchor` is start, middle or end."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+def svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    """A picture made of parts; `label` is for those who cannot see it."""
     return (
         f'<svg role="img" aria-label="{escape(label)}" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}">{"".join(parts)}</svg>'

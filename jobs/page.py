@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import drawing
+from jobs import drawing, lines
 from jobs.spec import Example, Report
 from vision.accumulator import Estimate
 
@@ -29,6 +29,7 @@ ROWS = 50
 GROUP_METRICS = 3
 _BARS = 20
 _CURVE = "The band holds the 95 % intervals; distances along the foot are ratios where all its values are above 0."
+_LINES = "Bands are 95 % intervals."
 _SHORT = 12  # rows; a longer table is folded
 _PACKAGES = ("safelight", "torch", "torchvision", "ray", "numpy", "pyarrow")
 
@@ -58,13 +59,15 @@ def render(report: Report, title: str, fields: Mapping[str, Any]) -> str:
 def number(value: float | None) -> str:
     """A number as it is read: four digits, thousands apart, a dash for none.
 
-    >>> number(0.846666), number(1234567), number(1.0), number(float("nan"))
-    ('0.8467', '1,234,567', '1.0000', '-')
+    >>> number(0.846666), number(1234567), number(1.0), number(2e-9), number(float("nan"))
+    ('0.8467', '1,234,567', '1.0000', '2.00e-09', '-')
     """
     if value is None or not math.isfinite(value):
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
+    if 0 < abs(value) < 5e-5:
+        return f"{value:.2e}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}"
 
 
@@ -146,6 +149,8 @@ def _plot(name: str, table: pa.Table) -> str:
     if plot["kind"] == "curve":
         line = list(zip(*(_floats(table, plot[part]) for part in ("x", "y", "low", "high")), strict=True))
         return _figure(name, drawing.curve(line, plot["x"], plot["y"]), _CURVE) + _table(f"{name}_values", table)
+    if plot["kind"] == "lines":
+        return _figure(name, lines.picture(table), _LINES) + _table(f"{name}_values", table)
     return _table(name, table)
 
 

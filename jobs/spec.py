@@ -165,14 +165,19 @@ class Job(pydantic.BaseModel, abc.ABC):
     tracked: ClassVar[bool] = True
     """Whether `safelight run` opens an MLflow run for it."""
 
+    specs: ClassVar[str | None] = None
+    """The folder of the package with specs of this job, which may be called by their names."""
+
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _split_lists(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         """A list may be given as `a,b`: the same in YAML, flags and Python."""
         wanted = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, str) and getattr(wanted, "__origin__", None) is tuple:
+        if getattr(wanted, "__origin__", None) is not tuple:
+            return value
+        if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return (value,) if isinstance(value, int | float) else value
 
     @abc.abstractmethod
     def run(self, context: Context | None = None) -> Report:

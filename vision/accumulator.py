@@ -59,7 +59,8 @@ def plotted(table: pa.Table, **plot: object) -> pa.Table:
 
     The report page draws kinds, and knows no room: `reliability` has a row for each bin of the score, from low to
     high, with n, mean_score and accuracy; `bars` has a bar of the column `value` for each row, called by `label`;
-    `curve` is a line of the column `y` over `x`, in a band from the column `low` to `high`.
+    `curve` is a line of the column `y` over `x`, in a band from the column `low` to `high`; `lines` has such a line for
+    each combination of the columns `series`, y as its logarithm where `logarithmic`, and x where `stretched`.
     """
     return table.replace_schema_metadata({b"plot": json.dumps(plot).encode()})
 

@@ -30,7 +30,11 @@ def values(info: pydantic.fields.FieldInfo) -> st.SearchStrategy[Any]:
         return st.floats(low, high, allow_nan=False)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
-    return st.lists(WORDS, max_size=3).map(tuple) if get_origin(kind) is tuple else WORDS
+    if get_origin(kind) is tuple:
+        parts = {int: st.integers(1, 1000), float: st.floats(2**-10, 1)}.get(get_args(kind)[0], WORDS)
+        least = max((getattr(m, "min_length", None) or 0 for m in info.metadata), default=0)
+        return st.lists(parts, min_size=least, max_size=3).map(tuple)
+    return WORDS
 
 
 def jobs(name: str) -> st.SearchStrategy[Job]:

@@ -15,15 +15,15 @@ from typing import Any
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.partitioning import output, state, summary, tables
-from jobs.partitioning.columns import Columns, roles
+from jobs.partitioning import listed, output, state, summary, tables
+from jobs.partitioning.columns import Columns
 from jobs.partitioning.survey import survey
 from jobs.probing import size_text
 from jobs.records import Reads
-from jobs.spec import Context, JobFailed, Plain, Report, SpecError
+from jobs.spec import Context, Plain, Report, SpecError
 from vision.accumulator import Array, Counts
 from vision.geolocation import cells as adaptive
-from vision.geolocation import means, published
+from vision.geolocation import means
 from vision.geolocation.stored import Cells
 
 
@@ -96,23 +96,7 @@ class Partition(Reads):
         """A published table, checked and kept."""
         url = storage.absolute(self.published or "")
         output.check(place, {"published": url})
-        try:
-            text = storage.read(url).decode("utf-8")
-            cells = published.read(text, roles(self.columns, tuple(published.COLUMNS)))
-        except FileNotFoundError:
-            raise SpecError(f"{url}: no such table") from None
-        except published.DamagedTokens as error:
-            details = [f"line {line}: {token!r}" for line, token in error.rows]
-            raise JobFailed(f"{url}: {error}", details) from None
-        except UnicodeDecodeError:
-            raise JobFailed(f"{url} is not text in UTF-8") from None
-        except SpecError:
-            raise
-        except ValueError as error:
-            raise JobFailed(f"{url}: {error}") from None
-        about = {"published": url, "table_sha256": tables.sha256(url), "photos": int(cells.counts.sum())}
-        cells = Cells(cells.ids, cells.counts, cells.means, cells.labels, about)
-        return self._written(place, cells, Counts(), {"table": url})
+        return self._written(place, listed.read(url, self.columns), Counts(), {"table": url})
 
     def _counted(self, place: str) -> Report:
         """A table, counted in this process."""
@@ -121,12 +105,7 @@ class Partition(Reads):
         output.check(place, asked)
         photos = tables.leaves(url, Columns.parse(self.columns), self)
         found = adaptive.partition(photos.leaves, self._rule())
-        facts = {
-            **asked,
-            "table_sha256": tables.sha256(url),
-            "photos": len(photos.leaves),
-            "rejected": summary.rejections(photos.rejected),
-        }
+        facts = {**asked, "table_sha256": tables.sha256(url), **summary.seen(len(photos.leaves), photos.rejected)}
         cells = _cells(found, means.sums(photos.leaves, found.cells), facts)
         return self._written(place, cells, photos.rejected, {"table": url})
 
@@ -141,12 +120,7 @@ class Partition(Reads):
             rounds = survey(reading, columns, rule, folder, self, context)
             found, sums = rounds.result()
             state_of = {"corpus_version": str(corpus.version), "corpus_digest": corpus.digest}
-            facts = {
-                **asked,
-                **state_of,
-                "photos": rounds.photos,
-                "rejected": summary.rejections(rounds.rejected),
-            }
+            facts = {**asked, **state_of, **summary.seen(rounds.photos, rounds.rejected)}
             tags = {"corpus": reading.url, **state_of, "split": reading.split}
             report = self._written(place, _cells(found, sums, facts), rounds.rejected, tags)
             if not self.keep_state:

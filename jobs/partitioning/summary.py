@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,8 +39,12 @@ def report(place: str, cells: Cells, rejected: Counts, tags: Mapping[str, str]) 
     )
 
 
-def rejections(rejected: Counts) -> dict[str, int]:
-    """Rejected photos by reason."""
+def seen(photos: int, rejected: Counts) -> dict[str, Any]:
+    """What a file of cells says of the photos that were counted, and those that were not."""
+    return {"photos": photos, "rejected": _reasons(rejected)}
+
+
+def _reasons(rejected: Counts) -> dict[str, int]:
     return {FAULTS[key]: count for key, count in _items(rejected)}
 
 
@@ -57,6 +62,6 @@ def _levels(cells: Cells) -> pa.Table:
 
 
 def _rejected(rejected: Counts) -> pa.Table:
-    reasons = rejections(rejected)
+    reasons = _reasons(rejected)
     columns = {"reason": pa.array(list(reasons), pa.string()), "photos": pa.array(list(reasons.values()), pa.int64())}
     return pa.table(columns)

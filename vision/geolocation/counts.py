@@ -93,8 +93,8 @@ _GATHERED = 1 << 22
 
 
 def _runs(ids: Array, before: Array | None, level: int) -> CellCounts:
-    """Counts of sorted ids, by hopping from one cell to the next, or in one look where cells are many."""
-    starts = _hops(ids, level)
+    """Counts of sorted ids, each cell's from where it begins to where the next does."""
+    starts = _starts(ids, level)
     edges = np.append(starts, len(ids))
     counts = np.diff(edges) if before is None else before[edges[1:]] - before[edges[:-1]]
     cells = s2.parent(ids[starts], level)
@@ -105,7 +105,7 @@ def _runs(ids: Array, before: Array | None, level: int) -> CellCounts:
 _WINDOW = 1 << 16
 
 
-def _hops(ids: Array, level: int) -> Array:
+def _starts(ids: Array, level: int) -> Array:
     """Where in sorted ids each cell of a level begins."""
     if not len(ids):
         return np.empty(0, np.int64)

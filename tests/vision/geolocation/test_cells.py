@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.geo import clustered_places, hard_places
 from vision.accumulator import Array
 from vision.geolocation import cells as adaptive
-from vision.geolocation import s2
+from vision.geolocation import counts, s2
 from vision.geolocation.cells import Rule, check_disjoint, divide, kept, locate, partition
 from vision.geolocation.counts import CellCounts, Leaves, Summing
 
@@ -135,6 +135,23 @@ def test_weights_are_photos(photos: Array) -> None:
         assert heavy.table(level, within).counts == Leaves.of(photos.copy()).table(level, within).counts
     with pytest.raises(ValueError, match="must not be negative, got -1"):
         Leaves.of(photos[:2].copy(), np.array([1, -1]))
+
+
+@pytest.mark.parametrize("gathered", [1, 17, 1000])
+def test_photos_inside_cells_are_gathered_in_parts(
+    photos: Array, gathered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "_GATHERED", gathered)
+    monkeypatch.setattr(counts, "_WINDOW", 7)
+    crowded = np.unique(s2.parent(photos[::40], 6))
+    inside = s2.contains(crowded[:, None], photos).any(axis=0)
+    for leaves in (Leaves.of(photos.copy()), Leaves.of(photos.copy(), np.ones(len(photos), np.int64))):
+        found = leaves.table(11, crowded)
+        assert Counter(s2.parent(photos[inside], 11).tolist()) == dict(
+            zip(found.cells.tolist(), found.counts.counts.tolist(), strict=True)
+        )
+        assert (np.diff(found.counts.keys) > 0).all()
+    assert len(Leaves.of(photos.copy()).table(11, crowded[:0]).cells) == 0
 
 
 def test_cell_counts_are_a_state_that_adds() -> None:

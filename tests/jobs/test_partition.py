@@ -134,6 +134,20 @@ def test_new_shards_are_counted_without_the_old(tmp_path: Path) -> None:
     assert said == ["3 of 5 shards were counted before"]
 
 
+def test_what_was_counted_before_a_failure_is_not_counted_again(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", split(photos(), 5, 4))
+    last = tmp_path / "corpus/all/part-00004.parquet"
+    data = last.read_bytes()
+    last.unlink()
+    with pytest.raises(JobFailed, match=r"part-00004.parquet is missing"):
+        run(corpus=corpus, output="cells.parquet")
+    last.write_bytes(data)
+    for number in range(4):
+        (tmp_path / f"corpus/all/part-{number:05d}.parquet").unlink()
+    run(corpus=corpus, output="cells.parquet")
+    assert output.read("cells.parquet").digest == expected(photos(), Rule(200, 10, 1)).digest
+
+
 def test_other_cells_of_the_same_photos_are_made_of_what_is_kept(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", split(photos(), 3, 5))
     run(corpus=corpus, output="cells.parquet")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +16,10 @@ from cluster.tracking import tracked
 from jobs.evaluate import Evaluate
 from tests.cluster.toys import quiet
 from tests.making import CorpusMaker, rows_of
+from tests.services.browser import chromium, needed
 from tests.services.mlflow_server import Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = needed
 
 
 @pytest.fixture
@@ -36,17 +34,6 @@ def run_id(here: Settings, make_corpus: CorpusMaker, small_model: str) -> str:
     _, run_id = tracked(job, quiet, quiet, here)
     assert run_id is not None
     return run_id
-
-
-def chromium(folder: Path, *words: str) -> bytes:
-    """What Chromium says of a page, once its scripts have come to rest."""
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder / 'profile'}",
-        "--window-size=1400,1600", "--virtual-time-budget=30000", *words,
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, timeout=180, check=True, cwd=folder).stdout
 
 
 def test_the_report_has_its_numbers_groups_and_pictures(here: Settings, run_id: str, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.making import CLASSES, rows_of
+from tests.services.browser import chromium, needed
 from tests.services.ray_cluster import RayCluster
 from tests.services.standing import ROOT, Standing
 from vision.model import Model, save
@@ -214,6 +215,19 @@ def test_nights_keep_the_champion_find_the_worse_and_take_the_better(place: Plac
         assert any(f'"{verdict}"' in json.dumps(night) for verdict in verdicts), night
     runs = place.said("results", "evaluate", "--where", "split=test")["runs"]
     assert len(runs) >= 3 + 1
+
+
+@needed
+def test_the_page_of_a_night_opens(place: Place) -> None:
+    night = place.said("results", "night", list(NIGHTS)[-1])
+    run, address = next((row["run_id"], row["link"]) for row in night["findings"] if row.get("link"))
+    dom = chromium(place.folder, "--dump-dom", address).decode()
+    assert run in dom and "top1.low" in dom
+    opened = place.say("results", "open", run)
+    report, err = opened.communicate(timeout=120)
+    assert opened.returncode == 0, err
+    dom = chromium(place.folder, "--dump-dom", Path(report.strip()).as_uri()).decode()
+    assert "<td>top1</td>" in dom and "data:image/jpeg;base64," in dom
 
 
 def register(place: Place, folder: str, alias: str) -> None:

@@ -37,7 +37,7 @@ def plan(study: Study, context: Context) -> list[Trial]:
     files = {"preprocess": grid.local(study.preprocess), "code": grid.local(study.code)}
     found = []
     for cell in grid.cells(axes):
-        net = {**grid.origin(study, cell), "arguments": grid.arguments(study, cell), "task": study.task}
+        net = {**grid.origin(study, cell, context), "arguments": grid.arguments(study, cell), "task": study.task}
         work = {**net, **files, "cell": dict(cell), "reads": grid.reads(study), "batch_size": study.batch_size}
         identity = {"kind": "gradients", **net, **cell, **grid.deciding(study), "batch_size": study.batch_size}
         if "model" in net:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jobs import records, storage
 from jobs.arguments import parse
 from jobs.records import Reads
-from jobs.spec import SpecError
+from jobs.spec import Context, SpecError
 from vision import names
 
 if TYPE_CHECKING:
@@ -63,9 +63,12 @@ def named(cell: Mapping[str, Any]) -> str:
     return str(cell["net"]).replace(DEPTH, str(cell.get("depth", "")))
 
 
-def origin(study: Study, cell: Mapping[str, Any]) -> dict[str, str]:
-    """The net of a cell as the field of a training: `net`, or `model` to go on from."""
-    return {"model" if cell["net"] in study.models else "net": named(cell)}
+def origin(study: Study, cell: Mapping[str, Any], context: Context) -> dict[str, str]:
+    """The net of a cell as the field of a training: `net`, or `model` to go on from, by a folder if it has one."""
+    if cell["net"] not in study.models:
+        return {"net": named(cell)}
+    folder = context.model(cell["net"]).folder
+    return {"model": cell["net"] if folder is None else storage.absolute(str(folder))}
 
 
 def reads(study: Study) -> dict[str, Any]:

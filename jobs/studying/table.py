@@ -30,12 +30,13 @@ class Line:
 
 def lines(done: Sequence[tuple[Trial, Outcome]], sheet: Sheet) -> list[Line]:
     """The rows of a sheet, those of one cell and place together, in the order of the trials."""
-    groups: dict[tuple[Any, ...], list[tuple[Trial, Row]]] = {}
+    groups: dict[tuple[Any, ...], dict[str, tuple[Trial, Row]]] = {}
     for trial, outcome in done:
         for row in outcome.get(sheet.name, ()):
             keys = {**{axis: value for axis, value in trial.cell.items() if axis != SEED}, **row.at}
-            groups.setdefault(tuple(keys.items()), []).append((trial, row))
-    return [_line(dict(keys), members, sheet) for keys, members in groups.items()]
+            # Cells that share a trial, because their seed decides nothing, have one row of it.
+            groups.setdefault(tuple(keys.items()), {}).setdefault(trial.name, (trial, row))
+    return [_line(dict(keys), list(members.values()), sheet) for keys, members in groups.items()]
 
 
 def _line(keys: Mapping[str, Any], members: Sequence[tuple[Trial, Row]], sheet: Sheet) -> Line:

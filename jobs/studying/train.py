@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from jobs import storage
 from jobs.recipe import Teaching
 from jobs.records import Reads, open_corpus
 from jobs.spec import Context, Report, SpecError
@@ -76,7 +75,7 @@ def _axes(study: Study) -> dict[str, Any]:
 def _job(study: Study, cell: Mapping[str, Any], rows: int, context: Context) -> Train:
     """The training of a cell."""
     given = {name: getattr(study, name) for name in Teaching.model_fields if name in study.model_fields_set}
-    given |= {**grid.reads(study), **grid.origin(study, cell), "output": "-", "workers": study.trial_workers}
+    given |= {**grid.reads(study), **grid.origin(study, cell, context), "output": "-", "workers": study.trial_workers}
     given |= {name: grid.local(given[name]) for name in ("preprocess", "code") if name in given}
     given |= {"seed": cell[SEED], "freeze": cell.get("freeze", NONE)}
     if "augment" in cell:
@@ -86,9 +85,6 @@ def _job(study: Study, cell: Mapping[str, Any], rows: int, context: Context) -> 
         given |= {"sample": max(1, round(cell["fraction"] * (study.sample or rows)))}
     elif study.fractions and not study.sample:
         given.pop("stratify", None)  # the whole is in proportion
-    if "model" in given:
-        model = context.model(given["model"])
-        given["model"] = given["model"] if model.folder is None else str(storage.absolute(str(model.folder)))
     found: Train = Train.parse(given)
     return found
 

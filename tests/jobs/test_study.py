@@ -185,11 +185,15 @@ def test_lesions_of_a_model(corpus: str) -> None:
     found = {(row["lesion"], row["blocks"]): row for row in report.tables["study"].to_pylist()}
     assert set(found) == {(lesion, count) for lesion in ("delete", "shuffle") for count in (0, 1, 3)}
     assert found["delete", 0]["error"] == found["shuffle", 0]["error"]
+    assert found["delete", 0]["trials"] == 1, "what loses nothing is the same for every seed"
+    assert found["delete", 3]["trials"] == 3
     assert found["delete", 0]["of_blocks"] == 4 and found["delete", 0]["pictures"] == 30
     from jobs.evaluate import Evaluate
 
     whole = Evaluate(corpus=corpus, split="val", model=("resnet14",), output="answers", workers=0).run()
-    assert found["delete", 0]["error"] == pytest.approx(1 - whole.metrics["top1"].value)
+    top1 = whole.metrics["top1"]
+    assert found["delete", 0]["error"] == pytest.approx(1 - top1.value)
+    assert found["delete", 0]["error_low"] == pytest.approx(1 - top1.high), "the interval of the pictures"
     assert found["delete", 3]["cross_entropy"] != found["delete", 0]["cross_entropy"]
     with pytest.raises(SpecError, match="5 blocks are more than the 4 that the net can lose"):
         Study(**fields, blocks="5").run()
@@ -309,18 +313,19 @@ def test_rows_are_named_by_what_varies() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_more_layers_hurt_a_plain_net_and_not_a_residual_one(shared_images: Path) -> None:
-    """The spec for two cores as it is shipped, on real pictures, with two of its three seeds; some minutes."""
+    """The spec for two cores as it is shipped, on real pictures, with one of its three seeds: 200 s of one core."""
     Ingest(
         source=str(shared_images / "cifar10/cifar10_subset.parquet"), layout="table", image_column="image",
         label_column="label_name", split_column="split", corpus="cifar", workers=0,
     ).run()  # fmt: skip
     fields = yaml.safe_load(Path(jobs.__path__[0], "studies/plain_residual.yaml").read_text())
     del fields["job"]
-    report = Study.parse({**fields, "corpus": "cifar", "output": "out", "seeds": "0,1"}).run()
+    report = Study.parse({**fields, "corpus": "cifar", "output": "out", "seeds": "0"}).run()
     found = {grid.named(row): row for row in report.tables["study"].to_pylist()}
     error = {name.partition(":")[2]: row["train_error"] for name, row in found.items()}
     assert error["plain56"] > error["plain20"] + 0.2
     assert error["resnet56"] <= error["resnet20"] < error["plain20"]
-    assert all(row["trials"] == 2 for row in found.values())
+    assert all(row["train_error"] < row["train_error_high"] for row in found.values())
     assert json.loads(report.tables["study"].schema.metadata[b"plot"])["x"] == "depth"

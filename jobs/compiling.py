@@ -43,12 +43,12 @@ def choose(model: Model, asked: Asked, wanted: str, precision: str, code: str | 
     own = kernel.original(model)
     if wanted not in ("auto", "openvino", own):
         raise SpecError(f"kernel: {wanted} cannot run {model.net}; it runs in {own}")
-    dense = asked.views is not None and asked.views.dense
-    if dense and (wanted == "openvino" or own != "torch"):
-        raise SpecError(
-            f"dense: {own if own != 'torch' else wanted} answers pictures of one size only; torch takes any"
-        )
-    plain = asked.device != "cpu" or asked.embedding is not None or dense
+    if asked.views is not None and asked.views.dense and own != "torch":
+        raise SpecError(f"dense: {own} answers pictures of one size only, and torch cannot run {model.net}")
+    no_windows = asked.views is not None and not asked.views.crops
+    if wanted == "openvino" and no_windows:
+        raise SpecError("kernel: openvino answers pictures of one size only: leave it out, and torch answers --dense")
+    plain = asked.device != "cpu" or asked.embedding is not None or no_windows
     if wanted == "openvino" and plain:
         raise SpecError("kernel: openvino has no GPU and no layers here: leave it out, and torch answers")
     if wanted == "openvino" and not kernel.installed("openvino"):

@@ -147,6 +147,8 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> 
         extra["embedding"] = asked.embedding
     if asked.views:
         extra |= asked.views.facts()
+    if asked.views and asked.views.dense:
+        extra["dense"] = kernel.name(model, asked.device, 1 + asked.views.flip, "torch", asked.precision_of_wholes)
     if job.code:
         extra["code_sha256"] = names.source_digest(job.code)
     return {

@@ -44,6 +44,11 @@ class Asked:
     streams: int = 1
     views: Views | None = None
 
+    @property
+    def precision_of_wholes(self) -> str:
+        """Of pictures of any size, which torch answers whatever answers the windows, and never a second time."""
+        return "fp32" if self.precision == "fp32" else "bf16-only"
+
 
 Pixels = Array | Seen | CorruptImage
 """(h, w, 3) uint8, several views, or why there are none."""
@@ -123,9 +128,8 @@ class Predictor:
         asked, wholes = self._asked, None
         if views.dense:
             # A picture and its mirror image have one size, and no other needs to.
-            wholes = kernel.compiled(
-                self._model, asked.device, 1 + views.flip, library=asked.library, precision=asked.precision, whole=True
-            )
+            batch, precision = 1 + views.flip, asked.precision_of_wholes
+            wholes = kernel.compiled(self._model, asked.device, batch, precision=precision, whole=True)
         return Averaged(mean, self._compiled() if views.crops else None, wholes, asked.batch_size)
 
     def answer(self, pixels: Sequence[Pixels], truth: Array) -> pa.Table:

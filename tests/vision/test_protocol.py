@@ -11,6 +11,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from tests.making import picture
+from vision.accumulator import Array
 from vision.classification.labels import averaged
 from vision.image import CorruptImage
 from vision.preprocessing import Preprocessing
@@ -62,8 +63,23 @@ def test_scales_are_those_of_a_preprocessing_each() -> None:
     for index, side in enumerate((32, 40, 64)):
         alone = Preprocessing(resize=side, crop=32)
         assert np.array_equal(found.windows[index], alone.load(data))
-        assert np.array_equal(found.wholes[index][0], alone.whole(data))
-        assert np.array_equal(found.wholes[index][1], alone.whole(data)[:, ::-1])
+        assert np.array_equal(found.wholes[index][0], cut_to_steps(alone.whole(data)))
+        assert np.array_equal(found.wholes[index][1], cut_to_steps(alone.whole(data))[:, ::-1])
+
+
+def cut_to_steps(whole: Array) -> Array:
+    """The wide picture whose width is 32 and steps of 4, cut from the centre; not below its height."""
+    width = max(whole.shape[0], 32 + (whole.shape[1] - 32) // 4 * 4)
+    left = (whole.shape[1] - width) // 2
+    return whole[:, left : left + width]
+
+
+def test_whole_pictures_of_vggs_size_have_few_widths() -> None:
+    look = Views(Preprocessing(), crops=0, dense=True)
+    found = {(w, h): look.load(photo(w, h)).wholes[0].shape[1:3] for w, h in [(400, 300), (500, 375), (300, 400)]}
+    assert set(found.values()) == {(256, 320), (320, 256)}  # 341 = 224 + 3 * 32 + 21
+    assert look.load(photo(200, 195)).wholes[0].shape[1:3] == (256, 256)
+    assert look.load(photo(256, 256)).wholes[0].shape[1:3] == (256, 256)
 
 
 def test_a_picture_is_decoded_once_however_often_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

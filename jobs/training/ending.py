@@ -91,13 +91,16 @@ def learned(course: Course, facts: Mapping[str, Any]) -> dict[str, Estimate]:
 
     The pictures are augmented and the weights change meanwhile, so it is no score of the model.
     """
-    points = Curve(course.columns(), course.steps, facts["curve"]).points
-    began = course.steps - course.epoch_steps
-    inside = [point for point in points if point[0] >= began]
+    curve = Curve(course.columns(), course.steps, facts["curve"])
+    began, rows = course.steps - course.epoch_steps, course.rows.count
+    inside = [point for point in curve.points if point[0] >= began]
+    # The last batch of an epoch may be short: its pictures count as much as any others. Among so many steps that a
+    # point is the mean of several, it makes no difference.
+    sizes = [course.batch_rows(int(point[0]) % course.epoch_steps) if curve.every == 1 else 1 for point in inside]
     found = {}
     for place, name in enumerate(course.objective.measured, start=2):
-        share = sum(point[place] for point in inside) / max(len(inside), 1)
-        rows = course.rows.count
+        shares = [point[place] for point in inside]
+        share = sum(size * one for size, one in zip(sizes, shares, strict=True)) / max(sum(sizes), 1)
         low, high = intervals.wilson(round(share * rows), rows)
         found[f"train_{name}"] = Estimate(share, low, high, rows)
     return found

@@ -312,20 +312,46 @@ def test_rows_are_named_by_what_varies() -> None:
     assert json.loads(made.schema.metadata[b"plot"])["x"] == "depth"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_more_layers_hurt_a_plain_net_and_not_a_residual_one(shared_images: Path) -> None:
-    """The spec for two cores as it is shipped, on real pictures, with one of its three seeds: 200 s of one core."""
+@pytest.fixture(scope="module")
+def grown(shared_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of plain and residual nets on real pictures: the spec for two cores, one of three seeds."""
+    place = tmp_path_factory.mktemp("grown")
     Ingest(
         source=str(shared_images / "cifar10/cifar10_subset.parquet"), layout="table", image_column="image",
-        label_column="label_name", split_column="split", corpus="cifar", workers=0,
+        label_column="label_name", split_column="split", corpus=str(place / "cifar"), workers=0,
     ).run()  # fmt: skip
     fields = yaml.safe_load(Path(jobs.__path__[0], "studies/plain_residual.yaml").read_text())
     del fields["job"]
-    report = Study.parse({**fields, "corpus": "cifar", "output": "out", "seeds": "0"}).run()
-    found = {grid.named(row): row for row in report.tables["study"].to_pylist()}
-    error = {name.partition(":")[2]: row["train_error"] for name, row in found.items()}
+    Study.parse({**fields, "corpus": str(place / "cifar"), "output": str(place / "out"), "seeds": "0"}).run()
+    return place
+
+
+def trained(grown: Path) -> dict[str, str]:
+    """The nets' folders by their names."""
+    records = {path.parent: json.loads(path.read_text()) for path in grown.glob("out/trials/*/trial.json")}
+    return {grid.named(held["cell"]).partition(":")[2]: str(folder / "work") for folder, held in records.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_more_layers_hurt_a_plain_net_and_not_a_residual_one(grown: Path) -> None:
+    """He et al., CVPR 2016, figure 1 and 6, in 200 s of one core."""
+    found = pacsv.read_csv(grown / "out/study.csv").to_pylist()
+    error = {grid.named(row).partition(":")[2]: row["train_error"] for row in found}
     assert error["plain56"] > error["plain20"] + 0.2
     assert error["resnet56"] <= error["resnet20"] < error["plain20"]
-    assert all(row["train_error"] < row["train_error_high"] for row in found.values())
-    assert json.loads(report.tables["study"].schema.metadata[b"plot"])["x"] == "depth"
+    assert all(row["train_error"] < row["train_error_high"] for row in found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_lost_block_breaks_a_chain_and_not_an_ensemble(grown: Path) -> None:
+    """Veit, Wilber & Belongie, NIPS 2016, figure 3: on the pictures that both nets have learnt."""
+    nets = trained(grown)
+    report = Study.parse({
+        "kind": "lesions", "corpus": str(grown / "cifar"), "split": "train", "sample": 1000, "stratify": "label",
+        "models": (nets["plain20"], nets["resnet56"]), "blocks": "0,1", "seeds": "0,1,2", "output": "out",
+    }).run()  # fmt: skip
+    error = {(row["net"], row["blocks"]): row["error"] for row in report.tables["study"].to_pylist()}
+    assert error[nets["plain20"], 0] < 0.3 and error[nets["plain20"], 1] > 0.7
+    assert error[nets["resnet56"], 0] < 0.1 and error[nets["resnet56"], 1] < 0.45

@@ -83,6 +83,8 @@ def test_a_training_leaves_a_model_that_evaluate_takes(corpus: str) -> None:
     report = job(corpus, epochs=12, ema=0.9, label_smoothing=0.05, clip=5.0, warmup=1.0).run(context)
     assert report.metrics["top1"].value > 0.6
     assert report.metrics["top1"].n == 30
+    right = report.metrics["train_top1"].value * 90
+    assert right == pytest.approx(round(right), abs=1e-3), "a share of 90 pictures, though the last batch has ten"
     again = Evaluate(corpus=corpus, split="val", model=("out",), output="answers", workers=0).run()
     assert dict(again.metrics) == {name: report.metrics[name] for name in again.metrics}
     assert load("out").digest == report.tags["model_digest"]

@@ -73,6 +73,7 @@ class Sheet:
         values: its numbers; the first is drawn.
         over: what may lie along the foot of the plot, the likeliest first.
         shares: numbers that lie in 0..1.
+        amounts: numbers from 0 up.
         ratios: numbers above 0 that are averaged, and drawn, as their logarithms.
         stretched: those of `over` whose values stand at distances of their logarithms.
     """
@@ -81,6 +82,7 @@ class Sheet:
     values: tuple[str, ...]
     over: tuple[str, ...]
     shares: tuple[str, ...] = ()
+    amounts: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
     stretched: tuple[str, ...] = ("depth", "fraction", "shots")
 

@@ -97,7 +97,9 @@ def _seen(reads: str, by: _Read) -> Seen:
 
 KIND = Kind(
     fields=frozenset(Reads.model_fields) - {"seed"} | {"models", "lesions", "blocks", "seeds", "code"},
-    sheets=(Sheet("study", ("error", "cross_entropy"), ("blocks", "net"), shares=("error",)),),
+    sheets=(
+        Sheet("study", ("error", "cross_entropy"), ("blocks", "net"), shares=("error",), amounts=("cross_entropy",)),
+    ),
     plan=plan,
     carry_out=carry_out,
 )

@@ -100,7 +100,7 @@ def carry_out(trial: Trial, _folder: str, context: Context) -> Outcome:
 KIND = Kind(
     fields=_SUBSET | {"train_predictions", "test_predictions", "probes", "shots", "draws"},
     sheets=(
-        Sheet("study", ("top1", "macro_f1", "cross_entropy"), ("layer", "probe"), shares=("top1", "macro_f1")),
+        Sheet("study", ("top1", "macro_f1", "cross_entropy"), ("layer", "probe"), ("top1", "macro_f1")),
         Sheet("few_shot", ("top1",), ("shots",), shares=("top1",)),
     ),
     plan=plan,

@@ -62,7 +62,8 @@ def combined(found: Sequence[Estimate], name: str, sheet: Sheet) -> Estimate:
     mean = math.fsum(numbers) / len(numbers)
     # From the differences to the mean: nothing is lost where all numbers are far from 0.
     low, high = intervals.mean_from_sums(len(numbers), 0.0, math.fsum((x - mean) ** 2 for x in numbers))
-    least, most = (0.0, 1.0) if name in sheet.shares else (-math.inf, math.inf)
+    least = 0.0 if name in (*sheet.shares, *sheet.amounts) else -math.inf
+    most = 1.0 if name in sheet.shares else math.inf
     ends = (max(least, back(mean + low)), min(most, back(mean + high))) if math.isfinite(low) else (low, high)
     return Estimate(back(mean), *ends, len(found))
 
@@ -83,12 +84,12 @@ def varying(rows: Sequence[Line]) -> list[str]:
 
 
 def label(line: Line, keys: Sequence[str]) -> str:
-    """A row's name: the values of its keys, the depth behind its net."""
-    words = [short(key, line.keys[key]) for key in keys if key != "depth" and line.keys.get(key) is not None]
-    if "depth" in keys and line.keys.get("depth") is not None:
-        net = words.pop(0) if "net" in keys else ""
-        words.insert(0, f"{net}{line.keys['depth']}")
-    return " ".join(words)
+    """A row's name: the values of its keys, the depth behind its net, and other numbers behind what they are of."""
+    known = {key: line.keys[key] for key in keys if line.keys.get(key) is not None}
+    if "net" in known and "depth" in known:
+        known["net"] = f"{short('net', known['net'])}{known.pop('depth')}"
+    numbers = {key: isinstance(value, int | float) for key, value in known.items()}
+    return " ".join(f"{key} {short(key, known[key])}" if numbers[key] else short(key, known[key]) for key in known)
 
 
 def table(rows: Sequence[Line], sheet: Sheet, x: str | None, y: str | None) -> pa.Table:

@@ -37,6 +37,7 @@ _SIDE = {"output", "model", "preprocess", "code", "workers", "min_workers", "max
          "trace", "keep", "checkpoint_every", "cache_mb", "register", "max_errors", *Reads.model_fields}  # fmt: skip
 """Fields of a training that do not decide its outcome, or do it through a digest."""
 
+_AMOUNTS = ("loss", "learning_rate", "gradient_norm")
 _AXES = ("depth", "fraction", "dropout", "freeze", "augment", "net")
 
 
@@ -152,8 +153,8 @@ KIND = Kind(
     fields=frozenset(Teaching.model_fields) - {"seed"}
     | {"nets", "models", "depths", "freeze", "dropout", "augments", "fractions", "seeds", "trial_workers"},
     sheets=(
-        Sheet("study", ("train_error", "error", "train_loss"), _AXES, shares=("train_error", "error")),
-        Sheet("curves", ("loss", "learning_rate", "gradient_norm", "top1"), ("step",), shares=("top1",)),
+        Sheet("study", ("train_error", "error", "train_loss"), _AXES, ("train_error", "error"), ("train_loss",)),
+        Sheet("curves", (*_AMOUNTS, "top1"), ("step",), shares=("top1",), amounts=_AMOUNTS),
     ),
     plan=plan,
     carry_out=carry_out,

@@ -89,7 +89,7 @@ def test_a_grid_of_trainings_is_one_table_and_one_plot(corpus: str) -> None:
     assert pacsv.read_csv("out/study.csv").num_rows == 4
     assert Path("out/study.png").read_bytes().startswith(b"\x89PNG") and Path("out/curves.png").exists()
     assert report.groups[0][0] == {"freeze": "none", "fraction": "0.5"}
-    assert report.metrics["train_error.none_0.5"] == report.groups[0][1]["train_error"]
+    assert report.metrics["train_error.none_fraction_0.5"] == report.groups[0][1]["train_error"]
     assert report.tables["curves"].num_rows == 2 * (2 * 2 + 2 * 3), "an epoch of 30 rows has 2 steps, one of 60 has 3"
     drawn = page.render(report, "study", {})
     assert "train_error by fraction" in drawn and drawn.count("<polyline") >= 2
@@ -165,7 +165,7 @@ def test_gradients_vanish_through_sigmoids(corpus: str) -> None:
     assert all(row["ratio_low"] < row["ratio"] < row["ratio_high"] and row["trials"] == 3 for row in found.values())
     layers = report.tables["layers"].to_pylist()
     assert len(layers) == 2 * (3 + 9)
-    assert report.metrics["ratio.8_sigmoid"].n == 3
+    assert report.metrics["ratio.depth_8_sigmoid"].n == 3
     assert Path("out/layers.png").exists() and "gradient by layer" in page.render(report, "t", {})
 
 
@@ -284,13 +284,15 @@ def test_a_spec_is_called_by_name_and_flags_override_it() -> None:
 
 
 def test_means_over_seeds_have_t_intervals() -> None:
-    sheet = Sheet("s", ("share", "norm"), ("net",), shares=("share",), ratios=("norm",))
+    sheet = Sheet("s", ("share", "norm"), ("net",), ("share",), ("amount",), ("norm",))
     found = combined([Estimate(v, 0, 1, 9) for v in (0.1, 0.2, 0.3)], "loss", sheet)
     # t(0.975, 2) = 4.302653, standard error 0.1 / sqrt 3
     assert (found.value, found.high - found.value, found.n) == (
         pytest.approx(0.2), pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-6), 3
     )  # fmt: skip
     assert combined([Estimate(v, 0, 1, 9) for v in (0.0, 0.1)], "share", sheet).low == 0
+    assert combined([Estimate(v, 0, 9, 9) for v in (1.0, 9.0)], "amount", sheet).low == 0
+    assert combined([Estimate(v, 0, 9, 9) for v in (1.0, 9.0)], "anything", sheet).low < 0
     norm = combined([Estimate(v, 0, 1, 9) for v in (1e-8, 1e-4)], "norm", sheet)
     assert norm.value == pytest.approx(1e-6) and norm.low < 1e-8 and norm.high > 1e-4
     alone = Estimate(0.4, 0.3, 0.5, 100)
@@ -306,6 +308,7 @@ def test_rows_are_named_by_what_varies() -> None:
     ]
     rows = lines(done, sheet)
     assert [label(row, ["net", "depth"]) for row in rows] == ["plain20", "plain56", "res20", "res56"]
+    assert [label(row, ["depth"]) for row in rows][:2] == ["depth 20", "depth 56"]
     made = table(rows, sheet, None, None)
     assert made["v"].to_pylist() == [0.5, 2.5, 4.5, 6.5]
     assert made["note"][0].as_py() == "seed 0: n0; seed 1: n1"

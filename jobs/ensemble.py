@@ -6,6 +6,7 @@ holds the joint answers' metrics, and each run's beside them, image by image.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -72,10 +73,13 @@ class Ensemble(Job):
         todo = [one for one in wanted if one.file not in receipts]
         outputs = tuple(member.output for member in ensembling.ordered(members))
         make = partial(Ensemblist, outputs, output, members[0].task, truth, self.keep_logits)
+        done = sum(receipt.rows for receipt in receipts.values())
+        started, before, rows = time.monotonic(), done, members[0].rows
         for _, receipt in pool.spread(todo, make, min(self.workers, len(todo))):
             receipts[receipt.file] = receipt
-            done, rows = sum(r.rows for r in receipts.values()), members[0].rows
-            context.progress(Progress(len(receipts), len(wanted), done, rows, 0, 0.0, max(self.workers, 1)))
+            done += receipt.rows
+            rate = (done - before) / max(time.monotonic() - started, 1e-9)
+            context.progress(Progress(len(receipts), len(wanted), done, rows, 0, rate, max(self.workers, 1)))
         return receipts
 
     def _report(self, members: list[Member], answers: list[Answers], output: str) -> Report:

@@ -19,13 +19,12 @@ from vision.nets.ilsvrc import Reported, ilsvrc_results
 
 Metrics = Mapping[str, Estimate]
 
-OWN = "a run of one's own"
+OWN = "own run"
 
 _SCHEMA = pa.schema([
-    ("place", pa.int32()), ("entry", pa.string()), ("year", pa.int32()), ("layers", pa.int32()), ("nets", pa.string()),
-    ("train_side", pa.string()), ("test_sides", pa.string()), ("top1_val", pa.float64()), ("top5_val", pa.float64()),
-    ("top5_test", pa.float64()), ("top5_low", pa.float64()), ("top5_high", pa.float64()), ("images", pa.int64()),
-    ("source", pa.string()),
+    ("place", pa.int32()), ("entry", pa.string()), ("year", pa.string()), ("layers", pa.int32()), ("nets", pa.string()),
+    ("sides", pa.string()), ("top1_val", pa.float64()), ("top5_val", pa.float64()), ("top5_test", pa.float64()),
+    ("top5_range", pa.string()), ("source", pa.string()),
 ])  # fmt: skip
 
 
@@ -52,47 +51,48 @@ def among_ilsvrc(own: Mapping[str, Metrics]) -> pa.Table:
     """The lectures' ILSVRC results and one's own, best first, all errors in percent.
 
     They are ordered by top-5 error (on test images where it is told, else on validation images; of a claimed range
-    its middle), with those that tell none at the end, by top-1 error. `top5_low` and `top5_high` are the 95 %
-    interval of a run of one's own, or a claimed range.
+    its middle), with those that tell none at the end, by top-1 error. `top5_range` is the 95 % interval of a run of
+    one's own, or a claimed range; `sides` are shorter sides in training and at test.
 
     Args:
         own: `top1` and `top5` (shares of right answers) of each run, by its name.
     """
     rows = [_published(row) for row in ilsvrc_results()] + [_own(name, metrics) for name, metrics in own.items()]
     rows.sort(key=_rank)
-    placed = [{**row, "place": place if _error(row) is not None else None} for place, row in enumerate(rows, 1)]
+    placed = [{**row, "place": place if row["error"] is not None else None} for place, row in enumerate(rows, 1)]
     return pa.Table.from_pylist(placed, _SCHEMA)
 
 
 def _published(row: Reported) -> dict[str, Any]:
-    top5 = row.top5_test or row.top5_val
-    claimed = top5 is not None and top5[0] != top5[1]
+    error = row.top5_test or row.top5_val
+    sides = [f"train {row.train_side}"] if row.train_side else []
+    sides += [f"test {', '.join(map(str, row.test_sides))}"] if row.test_sides else []
     return {
+        "error": None if error is None else sum(error) / 2,
         "entry": row.entry,
-        "year": row.year,
+        "year": None if row.year is None else str(row.year),
         "layers": row.layers,
         "nets": row.nets or None,
-        "train_side": row.train_side or None,
-        "test_sides": ", ".join(map(str, row.test_sides)) or None,
+        "sides": "; ".join(sides) or None,
         "top1_val": _single(row.top1_val),
         "top5_val": _single(row.top5_val),
         "top5_test": _single(row.top5_test),
-        "top5_low": top5[0] if top5 and claimed else None,
-        "top5_high": top5[1] if top5 and claimed else None,
+        "top5_range": f"{error[0]:g} .. {error[1]:g}" if error and error[0] != error[1] else None,
         "source": row.source,
     }
 
 
 def _own(name: str, metrics: Metrics) -> dict[str, Any]:
     top1, top5 = metrics.get("top1"), metrics.get("top5")
+    error = None if top5 is None else _percent(top5.value)
+    images = max((one.n for one in (top1, top5) if one is not None), default=0)
     return {
+        "error": error,
         "entry": name,
         "top1_val": None if top1 is None else _percent(top1.value),
-        "top5_val": None if top5 is None else _percent(top5.value),
-        "top5_low": None if top5 is None else _percent(top5.high),
-        "top5_high": None if top5 is None else _percent(top5.low),
-        "images": max((one.n for one in (top1, top5) if one is not None), default=0),
-        "source": OWN,
+        "top5_val": error,
+        "top5_range": None if error is None or top5 is None else f"{_wrong(top5.high)} .. {_wrong(top5.low)}",
+        "source": f"{OWN}, {images:,} images",
     }
 
 
@@ -101,24 +101,18 @@ def _percent(right: float) -> float | None:
     return round(100 * (1 - right), 10) if math.isfinite(right) else None
 
 
+def _wrong(right: float) -> str:
+    return f"{100 * (1 - right):.2f}"
+
+
 def _single(span: tuple[float, float] | None) -> float | None:
     return span[0] if span is not None and span[0] == span[1] else None
 
 
-def _error(row: Mapping[str, Any]) -> float | None:
-    """The top-5 error that a row is placed by."""
-    known = [row.get(name) for name in ("top5_test", "top5_val") if row.get(name) is not None]
-    if known:
-        return known[0]
-    low, high = row.get("top5_low"), row.get("top5_high")
-    return None if low is None or high is None else (low + high) / 2
-
-
 def _rank(row: Mapping[str, Any]) -> tuple[bool, float]:
-    error = _error(row)
-    if error is not None:
-        return False, error
-    return True, row["top1_val"] if row.get("top1_val") is not None else 100.0
+    if row["error"] is not None:
+        return False, row["error"]
+    return True, row["top1_val"] if row["top1_val"] is not None else 100.0
 
 
 _TABLES: dict[str, Callable[[Mapping[str, Metrics]], pa.Table]] = {"ilsvrc": among_ilsvrc}

@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from jobs.ensemble import Ensemble
 from jobs.evaluate import Evaluate
+from jobs.forget import Forget
 from jobs.predict import Predict
 from jobs.spec import JobFailed, Report, SpecError
 from tests.making import CorpusMaker, Row, rows_of, train_small, tree
@@ -143,6 +144,24 @@ def test_labels_that_came_later(make_corpus: CorpusMaker, models: dict[str, str]
     assert report.metrics["top1"].n == 12 and report.metrics["cross_entropy"].n == 12
     with pytest.raises(SpecError, match="joint holds other predictions: join_sha256"):
         Ensemble(predictions=runs, output="joint").run()
+
+
+def test_forgotten_records_are_gone_from_it_and_nothing_is_averaged_again(
+    make_corpus: CorpusMaker, models: dict[str, str]
+) -> None:
+    corpus = make_corpus(rows_of(20), shard_rows=7)
+    runs = run_all(corpus, models)
+    Ensemble(predictions=runs, output="joint", keep_logits=True).run()
+    before = rows("joint")
+    Path("ids.txt").write_text("00003.jpg\n00011.jpg\n")
+    Forget(corpus=corpus, ids="ids.txt", outputs=(*runs, "joint")).run()
+    left = rows("joint")
+    assert left == {id_: row for id_, row in before.items() if id_ not in ("00003.jpg", "00011.jpg")}
+    held = tree("joint")
+    Ensemble(predictions=runs, output="joint", keep_logits=True).run()
+    assert {name: data for name, data in tree("joint").items() if name.endswith("parquet")} == {
+        name: data for name, data in held.items() if name.endswith("parquet")
+    }
 
 
 def test_what_cannot_be_joined_is_refused(make_corpus: CorpusMaker, models: dict[str, str]) -> None:

@@ -47,6 +47,20 @@ def fixed(classes=3):
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(4), Stuck(), nn.Flatten(), nn.Linear(128, classes))
 
 
+def transformer(classes=3):
+    return Patches(classes)
+
+
+class Patches(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.last = nn.Linear(3, classes)
+
+    def forward(self, x):
+        assert x.shape[2] == 20, "Wrong image height!"
+        return self.last(x.mean((2, 3)))
+
+
 class Stuck(nn.Module):
     def __init__(self):
         super().__init__()
@@ -269,13 +283,15 @@ def test_wrong_words_are_named(make_corpus: CorpusMaker, net: str, words: dict[s
         predicted(make_corpus(rows_of(4)), net, "out", **words)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("fixed", "Stuck is not a row of layers"), ("transformer", "Wrong image height!")]
+)
 def test_a_net_of_one_size_is_refused_where_it_should_see_all(
-    make_corpus: CorpusMaker, tmp_path: Path, code: str
+    make_corpus: CorpusMaker, tmp_path: Path, code: str, name: str, reason: str
 ) -> None:
-    with pytest.raises(
-        ValueError, match=r"dense: view_nets:fixed answers pictures of one size only \(Stuck is not a row"
-    ):
-        predicted(make_corpus(rows_of(4)), saved(tmp_path, "fixed"), "out", dense=True)
+    said = f"dense: view_nets:{name} answers pictures of one size only \\({reason}"
+    with pytest.raises(ValueError, match=said):
+        predicted(make_corpus(rows_of(4)), saved(tmp_path, name), "out", dense=True)
 
 
 def test_crops_may_be_a_number_in_a_spec() -> None:

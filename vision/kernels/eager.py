@@ -122,7 +122,8 @@ def for_any_size(model: Model) -> Any:
         net = averaged(net)
         with torch.inference_mode():
             net(torch.zeros(1, 3, height + 32, width + 64))
-    except (ValueError, RuntimeError) as error:
+    except Exception as error:
+        # The net's own code is run on a size that it may not know, and fails in whatever way it fails.
         raise ValueError(f"dense: {model.net} answers pictures of one size only ({_first(error)})") from None
     return net
 

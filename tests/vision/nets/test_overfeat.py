@@ -8,7 +8,7 @@ from torch import nn
 
 from vision import names
 from vision.architecture import report
-from vision.nets.overfeat import dense
+from vision.nets.overfeat import averaged, dense
 
 
 def without_padding() -> nn.Sequential:
@@ -61,3 +61,16 @@ def test_nets_without_windows_are_refused() -> None:
         dense(names.net("nets.resnet:resnet18", {}))
     with pytest.raises(ValueError, match="a full layer on 10 values"):
         dense(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(10, 2)))
+
+
+def test_the_mean_of_a_map_is_one_answer_whatever_the_size() -> None:
+    torch.manual_seed(0)
+    net = without_padding()
+    picture = torch.randn(2, 3, 36, 44)
+    with torch.no_grad():
+        torch.testing.assert_close(averaged(net)(picture), dense(net)(picture).mean((2, 3)))
+        assert averaged(net)(picture[:, :, :20, :20]).shape == (2, 5)
+    residual = names.net("nets.resnet:resnet18", {"classes": 4})
+    assert averaged(residual) is residual
+    with pytest.raises(ValueError, match="is not a row of layers"):
+        averaged(nn.Sequential(nn.AdaptiveAvgPool2d(6), nn.Sequential(residual), nn.Flatten()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ def _metrics(rows: Sequence[Line], sheet: Sheet, y: str | None) -> dict[str, Est
     """The number that is drawn, of each cell, under the cell's name."""
     name, keys = y or sheet.values[0], varying(rows) if rows else []
     chosen = [line for line in rows if name in line.values][:HEADLINES]
-    return {f"{name}.{label(line, keys).replace(' ', '_')}": line.values[name] for line in chosen}
+    # MLflow takes no other characters in the names of metrics.
+    return {f"{name}.{re.sub(r'[^A-Za-z0-9_.:/-]', '_', label(line, keys))}": line.values[name] for line in chosen}
 
 
 def _by(line: Line, keys: Sequence[str]) -> dict[str, str]:

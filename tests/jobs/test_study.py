@@ -110,6 +110,20 @@ def test_a_trial_is_the_training_of_its_fields(corpus: str) -> None:
     assert any(note.startswith("one seed") for note in report.notes)
 
 
+def test_three_regimes_of_transfer_have_exact_counts(corpus: str, small_model: str) -> None:
+    words = {"nets": "", "models": small_model, "arguments": "{}", "preprocess": None, "seeds": "0"}
+    report = trainings(corpus, **words, freeze="all-but-head,full3,none").run()
+    found = {row["freeze"]: row for row in report.tables["study"].to_pylist()}
+    assert {regime: row["trained"] for regime, row in found.items()} == {
+        "all-but-head": 84 * 3 + 3, "full3": 120 * 84 + 84 + 84 * 3 + 3, "none": 61411
+    }  # fmt: skip
+    assert all(row["parameters"] == 61411 for row in found.values())
+    assert found["all-but-head"]["error"] < 0.4, "it begins with what the model knows"
+    assert "train_error.none" in report.metrics
+    with pytest.raises(SpecError, match="depths: a model has the depth that it was trained with"):
+        trainings(corpus, **words, depths="20").run()
+
+
 def test_what_is_done_stays_done_and_a_grid_may_grow(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = trainings(corpus, output="whole", seeds="0,1,2").run()
     first = trainings(corpus, seeds="0").run()
@@ -137,7 +151,10 @@ def test_what_is_done_stays_done_and_a_grid_may_grow(corpus: str, monkeypatch: p
 
 
 def test_trials_on_ray_are_those_of_one_process(corpus: str, ray_session: None) -> None:
-    here, there = (trainings(corpus, output=f"out{n}", workers=n, epochs=1).run() for n in (0, 2))
+    words = {"augments": "none,crop:4+flip", "epochs": 1, "seeds": "0"}
+    here, there = (trainings(corpus, **words, output=f"out{n}", workers=n).run() for n in (0, 2))
+    assert here.metrics == there.metrics
+    assert set(here.metrics) == {"train_error.none", "train_error.crop:4_flip"}
     assert here.tables["study"].equals(there.tables["study"])
     assert here.tables["curves"].equals(there.tables["curves"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ ROLES = (
     "id", "truth", "prediction", "score", "count", "latitude", "longitude", "predicted_latitude", "predicted_longitude",
 )  # fmt: skip
 _COLUMN_OF = {"truth": "label", "prediction": PREDICTED + "label", "score": PREDICTED + "score"}
+_PLACES = ("latitude", "longitude", "predicted_latitude", "predicted_longitude")
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,16 @@ class Answers:
             for piece in pieces(table):
                 yield batch_of(piece)
 
+    def check_scorable(self, task: str, needs: tuple[str, ...]) -> None:
+        """Refuse answers that lack what the metrics of a task are made of."""
+        first = next(self.tables(), None)
+        if first is None:
+            return
+        for name in needs:
+            if name not in first.column_names:
+                what = f"there is no column {name} (it has {', '.join(first.column_names)})"
+                raise SpecError(f"{self.output} cannot be scored for {task}: {what}")
+
     def check_columns(self, names: tuple[str, ...], field_name: str) -> None:
         """Refuse columns to break down by that are not there."""
         first = next(self.tables(), None)
@@ -112,22 +124,24 @@ def from_table(url: str, columns: tuple[str, ...]) -> Answers:
     """The answers in a CSV, TSV or Parquet file; `columns` are `role=name`.
 
     Raises:
-        SpecError: if a role or column is unknown, or truth and prediction are not named.
+        SpecError: if a role or column is unknown, or neither truth and prediction nor the four of places are named.
     """
     table = tables.read(url)
     roles = _roles(columns, table.column_names)
-    missing = [role for role in ("truth", "prediction") if role not in roles]
-    if missing and "predicted_latitude" not in roles:
+    placed = any(role in roles for role in _PLACES)
+    missing = [role for role in (_PLACES if placed else ("truth", "prediction")) if role not in roles]
+    if missing:
         raise SpecError(f"columns: {missing[0]}=NAME is needed; the table has {', '.join(table.column_names)}")
     for role, name in roles.items():
         wanted = _COLUMN_OF.get(role, role)
         if wanted != name and wanted in table.column_names:
             table = table.rename_columns([f"source_{n}" if n == wanted else n for n in table.column_names])
         table = table.rename_columns([wanted if n == name else n for n in table.column_names])
-    table, classes = _coded(table)
-    answered = PREDICTED + "label"
-    if answered in table.column_names:
-        table = table.append_column("answered", table[answered].is_valid())
+    table, classes = _coded(_in_degrees(table) if placed else table)
+    named = _PLACES[2:] if placed else (PREDICTED + "label",)
+    if "answered" in table.column_names:
+        table = table.rename_columns(["source_answered" if n == "answered" else n for n in table.column_names])
+    table = table.append_column("answered", reduce(pc.and_, (table[name].is_valid() for name in named)))
     if "id" not in table.column_names:
         table = table.append_column("id", pa.array([str(n) for n in range(len(table))]))
     place = storage.absolute(url)
@@ -142,8 +156,25 @@ def _roles(columns: tuple[str, ...], known: list[str]) -> dict[str, str]:
             raise SpecError(f"columns: no role {role!r}{nearest(role, list(ROLES))} (roles: {', '.join(ROLES)})")
         if name not in known:
             raise SpecError(f"columns: the table has no column {name!r}{nearest(name, known)}")
+        if name in roles.values():
+            raise SpecError(f"columns: {name} cannot be {role} and something else too")
         roles[role] = name
     return roles
+
+
+def _in_degrees(table: pa.Table) -> pa.Table:
+    """The four columns of places as float64, null where nothing stands; a whole number is one of degrees too.
+
+    Raises:
+        SpecError: if one holds something else.
+    """
+    for name in _PLACES:
+        kind = table[name].type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+            raise SpecError(f"columns: {name} holds {kind} and not numbers of degrees")
+        degrees = table[name].cast(pa.float64())
+        table = table.set_column(table.column_names.index(name), name, degrees)
+    return table
 
 
 def _coded(table: pa.Table) -> tuple[pa.Table, tuple[str, ...] | None]:

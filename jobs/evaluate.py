@@ -68,6 +68,7 @@ class Evaluate(Predicting):
         """Fold the room's metrics over answers, whole and by group."""
         answers.check_columns(self.by, "by")
         room = names.room(task)
+        answers.check_scorable(task, room.NEEDS)
         suite, worst = room.suite(answers.corpus), room.worst(answers.corpus)
         states: list[Accumulator] = [suite, worst, *([ByGroup(suite, self.by, self.order)] if self.by else [])]
         overall, worst, *broken_down = flow.fold(answers, Suite(tuple(states))).states

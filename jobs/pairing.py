@@ -93,7 +93,7 @@ class Part:
     def contributions(self, metric: str, kind: Kind) -> tuple[Array, Array]:
         """(N,) what each image contributes, nan where it does not count, and its amount where cells have one."""
         if metric not in self.values:
-            batch = self.columns_of(("label", "answered", *kind.needs))
+            batch = self.columns_of(kind.needs)
             if isinstance(kind, PerImage):
                 self.values[metric] = np.asarray(kind.value(batch), np.float64), np.empty(0)
             else:

@@ -22,6 +22,7 @@ import vision
 from vision.accumulator import Accumulator, Array, Batch, ByGroup, Suite, Tabled
 from vision.comparison import Paired, PairedMean
 from vision.corpus import Corpus
+from vision.geolocation import s2
 
 CLASSES = tuple(f"class {index}" for index in range(7))
 
@@ -55,6 +56,32 @@ def classification(generator: np.random.Generator, n: int) -> Batch:
     }
 
 
+def geolocation(generator: np.random.Generator, n: int) -> Batch:
+    """Placed photos: some exactly, some near, some far, some not at all, and some of which nobody knows where."""
+    latitude, longitude = np.degrees(np.arcsin(generator.uniform(-1, 1, n))), generator.uniform(-180, 180, n)
+    off = 10.0 ** generator.uniform(-4, 2, (n, 2)) * (generator.random((n, 1)) < 0.9)
+    said_latitude = np.clip(latitude + off[:, 0], -90, 90)
+    said_longitude = (longitude + off[:, 1] + 180) % 360 - 180
+    answered = generator.random(n) < 0.9
+    level, named = generator.integers(1, 20, n), generator.random(n) < 0.9
+    cells = [s2.tokens(s2.ids(np.array([a]), np.array([o]), int(k)))[0] for a, o, k in zip(
+        said_latitude, said_longitude, level, strict=True
+    )]  # fmt: skip
+    return {
+        "id": objects([f"{number}.jpg" for number in generator.permutation(n)]),
+        "latitude": np.where(generator.random(n) < 0.9, latitude, np.nan),
+        "longitude": longitude,
+        "predicted_latitude": np.where(generator.random(n) < 0.95, said_latitude, np.nan),
+        "predicted_longitude": said_longitude,
+        "answered": answered,
+        "count": generator.integers(1, 4, n),
+        "predicted_score": np.where(generator.random(n) < 0.9, generator.random(n), np.nan),
+        "predicted_cell": objects([str(cell) if known else None for cell, known in zip(cells, named, strict=True)]),
+        "group": objects([[None, "a", "b", 3][i] for i in generator.integers(0, 4, n)]),
+        "flag": generator.random(n) < 0.5,
+    }
+
+
 def pairs(generator: np.random.Generator, n: int) -> Batch:
     """Two models' answers to the same images."""
     return {
@@ -69,6 +96,7 @@ def pairs(generator: np.random.Generator, n: int) -> Batch:
 
 BATCHES: dict[str, Callable[[np.random.Generator, int], Batch]] = {
     "classification": classification,
+    "geolocation": geolocation,
     "comparison": pairs,
 }
 

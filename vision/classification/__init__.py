@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vision.accumulator import Suite
 from vision.classification import metrics
+from vision.classification.answers import NEEDS
 from vision.classification.cells import per_cell
 from vision.classification.labels import averaged, decode
 from vision.classification.learning import objective
@@ -15,8 +16,8 @@ from vision.model import Model
 from vision.predictor import Asked, Predictor
 
 __all__ = [
-    "averaged", "decode", "higher_is_better", "objective", "per_cell", "per_image", "predictor", "references", "suite",
-    "worst",
+    "NEEDS", "averaged", "decode", "higher_is_better", "objective", "per_cell", "per_image", "predictor", "references",
+    "suite", "worst",
 ]  # fmt: skip
 
 
@@ -32,4 +33,4 @@ def suite(corpus: Corpus) -> Suite:
 
 def worst(corpus: Corpus) -> Worst:
     """The answers worth looking at."""
-    return Worst(corpus.classes)
+    return Worst(classes=corpus.classes)

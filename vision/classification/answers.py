@@ -19,6 +19,9 @@ import numpy as np
 
 from vision.accumulator import Array, Batch, weights
 
+NEEDS = ("label", "answered", "predicted_label")
+"""Columns without which there is nothing to score."""
+
 
 def counted(batch: Batch) -> Array:
     """(N,) bool: the rows that have a truth and an answer.

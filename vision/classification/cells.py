@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from vision.accumulator import Array, Batch, Counts
-from vision.classification.answers import counted
-from vision.classification.calibration import bins
+from vision.classification.answers import NEEDS, counted
 from vision.classification.confusion import STRIDE, Pairs
 from vision.contribution import PerCell
+from vision.reliability import bins
 
 
 def _confused(batch: Batch) -> Array:
@@ -47,10 +47,10 @@ def _calibration_error(cells: Array, counts: Array, sums: Array) -> Array:
 
 
 _METRICS = {
-    "macro_recall": PerCell(_confused, None, _macro(0), ("predicted_label",)),
-    "macro_precision": PerCell(_confused, None, _macro(1), ("predicted_label",)),
-    "macro_f1": PerCell(_confused, None, _macro(2), ("predicted_label",)),
-    "calibration_error": PerCell(_scored, _score, _calibration_error, ("predicted_label", "predicted_score")),
+    "macro_recall": PerCell(_confused, None, _macro(0), NEEDS),
+    "macro_precision": PerCell(_confused, None, _macro(1), NEEDS),
+    "macro_f1": PerCell(_confused, None, _macro(2), NEEDS),
+    "calibration_error": PerCell(_scored, _score, _calibration_error, (*NEEDS, "predicted_score")),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vision.accumulator import Array, Batch
-from vision.classification.answers import counted
+from vision.classification.answers import NEEDS, counted
 from vision.contribution import PerImage
 
 _LOSSES = ("cross_entropy", "brier", "calibration_error")
@@ -41,13 +41,11 @@ def _distance(batch: Batch) -> Array:
 
 
 _METRICS = {
-    "top1": PerImage(_right, ("predicted_label",), rate=True),
-    "top1_all": PerImage(_right_of_all, ("predicted_label",), rate=True),
-    "top5": PerImage(_among_five, ("predicted_label", "predicted_top_labels"), rate=True),
-    "cross_entropy": PerImage(_loss, ("predicted_label", "predicted_truth_log_score"), rate=False),
-    "brier": PerImage(
-        _distance, ("predicted_label", "predicted_truth_log_score", "predicted_score_squares"), rate=False
-    ),
+    "top1": PerImage(_right, NEEDS, rate=True),
+    "top1_all": PerImage(_right_of_all, NEEDS, rate=True),
+    "top5": PerImage(_among_five, (*NEEDS, "predicted_top_labels"), rate=True),
+    "cross_entropy": PerImage(_loss, (*NEEDS, "predicted_truth_log_score"), rate=False),
+    "brier": PerImage(_distance, (*NEEDS, "predicted_truth_log_score", "predicted_score_squares"), rate=False),
 }
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vision.accumulator import Array, Batch
-from vision.classification.calibration import Calibration, bins
+from vision.classification.calibration import Calibration
 from vision.intervals import wilson
+from vision.reliability import bins
 
 
 def batch_of(score: Array, right: Array) -> Batch:

@@ -23,7 +23,9 @@ from vision.accumulator import Array, Counts
 from vision.geolocation import means
 from vision.geolocation.counts import CellCounts, Leaves, Summing
 
-_ROWS = 1 << 20
+_ROWS = 1 << 18
+_AHEAD = 1 << 21
+"""Rows that are in memory as degrees at once, and rows that are fetched at once: 16 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -138,5 +140,20 @@ class Surveyor:
             yield self.selection.rows(small_columns(shard), file)
             return
         self.columns.check(shard.schema_arrow.names, f"{self.corpus}/{file}")
-        for batch in shard.iter_batches(_ROWS, columns=self.columns.needed, use_threads=False):
-            yield pa.Table.from_batches([batch])
+        for groups in _spans(shard.metadata):
+            # What Arrow fetches ahead stays in memory until all that was asked for is read: so not the whole shard.
+            for batch in shard.iter_batches(_ROWS, groups, self.columns.needed, use_threads=False):
+                yield pa.Table.from_batches([batch])
+
+
+def _spans(footer: pq.FileMetaData) -> Iterator[list[int]]:
+    """Row groups in runs of some `_AHEAD` rows."""
+    run, rows = list[int](), 0
+    for group in range(footer.num_row_groups):
+        run.append(group)
+        rows += footer.row_group(group).num_rows
+        if rows >= _AHEAD:
+            yield run
+            run, rows = [], 0
+    if run:
+        yield run

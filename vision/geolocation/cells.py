@@ -8,7 +8,7 @@ Departures from the paper: PlaNet starts at the six faces and drops cells with f
 starts at level 2 and drops those with no more than `t_min`. Both are here (`min_level`, `drop`). Where photos on one
 exact position outnumber t_max, a level-30 cell stays above it, as in the published tables.
 
-100 million ids: 0.7 s to sort, 0.05 s to cut into 57,000 cells.
+100 million ids: 1.4 s to sort, 0.1 s to cut into 26,000 cells.
 
 Reference: Weyand, Kostrikov & Philbin, "PlaNet - Photo Geolocation with Convolutional Neural Networks", ECCV 2016.
 """

@@ -22,7 +22,7 @@ from jobs.intake.drive import Drive, salt
 from jobs.intake.groups import Groups
 from jobs.intake.ids import Known
 from jobs.intake.listing import Intake
-from jobs.intake.manifest import Manifest, labels_table, splits_table
+from jobs.intake.manifest import Manifest, labels_table, rejected_table, splits_table
 from jobs.intake.write import Writer
 from jobs.probing import size_text
 from jobs.spec import Context, Job, JobFailed, Plain, Report, SpecError
@@ -38,7 +38,9 @@ class Ingest(Job):
     """Turn raw files into a sharded corpus, or add what is new to one."""
 
     source: str = Field(description="folder, file or URL of the raw files")
-    layout: str = Field(description="imagefolder, imagenet, cifar10, cifar100, table, coco, webdataset, or module:name")
+    layout: str = Field(
+        description="imagefolder, imagenet, cifar10, cifar100, table, geotagged, coco, webdataset, or module:name"
+    )
     corpus: str = Field(description="folder or URL of the corpus")
     split: str | None = Field(None, description="split of records without one; of several, the one to take")
     keep: Literal["copy", "reference"] = Field("copy", description="copy the bytes of images, or point at their files")
@@ -51,6 +53,11 @@ class Ingest(Job):
     split_column: str | None = Field(None, description="table: column of the splits")
     id_column: str | None = Field(None, description="table: column of the ids")
     skip_missing: bool = Field(False, description="leave out listed files that do not exist, and say so")
+    latitude_column: str | None = Field(None, description="geotagged table: column of latitudes; default: by name")
+    longitude_column: str | None = Field(None, description="geotagged table: column of longitudes; default: by name")
+    time_column: str | None = Field(None, description="geotagged table: column kept as `time`")
+    author_column: str | None = Field(None, description="geotagged table: column kept as `author`, to split by")
+    album_column: str | None = Field(None, description="geotagged table: column kept as `album`, to split by")
     name: str | None = Field(None, description="name of the corpus; default: of its folder")
     licence: str | None = Field(None, description="licence of the images")
     workers: int | None = Field(
@@ -100,6 +107,7 @@ class Ingest(Job):
         notes.append(what if receipts else "nothing new: the corpus is as it was")
         tables = {"splits": splits_table(after)}
         tables |= {"labels": labels_table(intake.labels, after.classes)} if intake.labels else {}
+        tables |= {"rejected": rejected_table(listing.rejected)} if listing.rejected else {}
         tags = {"corpus": url, "corpus_version": str(after.version), "corpus_digest": after.digest}
         return Report(output=url, tables=tables, tags=tags, notes=(*listing.notes, *notes))
 

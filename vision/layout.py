@@ -8,7 +8,7 @@ layout is one file in `vision/corpora/` with `LAYOUT = Layout(...)`.
 from __future__ import annotations
 
 import posixpath
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -74,13 +74,19 @@ class Options:
     split_column: str | None = None
     id_column: str | None = None
     skip_missing: bool = False
+    latitude_column: str | None = None
+    longitude_column: str | None = None
+    time_column: str | None = None
+    author_column: str | None = None
+    album_column: str | None = None
 
 
 @dataclass
 class Listing:
     """What `scan` found: the question's columns, and the entries, read once.
 
-    `notes` fills while `entries` is read: what was ignored, renamed or converted.
+    `notes` fills while `entries` is read: what was ignored, renamed or converted. So does `rejected`: records that
+    were not fit for the corpus, by reason.
     """
 
     columns: pa.Schema
@@ -88,6 +94,7 @@ class Listing:
     classes: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
     licence: str = ""
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 def read_files(source: Source, entries: pa.Table, options: Options | None = None) -> Iterator[bytes]:

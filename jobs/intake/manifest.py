@@ -122,3 +122,12 @@ def labels_table(counts: Counter[tuple[str, int | None]], classes: tuple[str, ..
             "rows": pa.array([count for _, count in rows], pa.int64()),
         }
     )
+
+
+def rejected_table(counts: Counter[str]) -> pa.Table:
+    """How many records of a source were not fit for the corpus, by reason, the most frequent first."""
+    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return pa.table({
+        "reason": pa.array([reason for reason, _ in rows], pa.string()),
+        "records": pa.array([count for _, count in rows], pa.int64()),
+    })  # fmt: skip

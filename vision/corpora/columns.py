@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +94,24 @@ def class_names(schema: pa.Schema, column: str) -> list[str] | None:
     return [str(name) for name in found] if found else None
 
 
-def kept_names(schema: pa.Schema, used: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def kept_names(
+    schema: pa.Schema, used: Sequence[str], meant: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], list[str]]:
     """What the columns that are not `used` are called in a corpus, and notes on those that were renamed.
 
     A name of the contract becomes `source_<name>`; latitude and longitude are taken as such if both are numbers.
+    Columns in `meant` get the names that it says, and are kept even where they are used.
 
     Raises:
         ValueError: if a name is there twice, before or after that.
     """
     place = all(name in schema.names and is_number(schema.field(name).type) for name in PLACE)
-    meant = PLACE if place else ()
-    kept, notes = {}, []
+    named, taken = meant or {}, set((meant or {}).values())
+    kept, notes = dict(named), []
     for name in schema.names:
-        if name in used or name.startswith("__index_level_"):
+        if name in used or name in named or name.startswith("__index_level_"):
             continue
-        clashes = name in CONTRACT_COLUMNS and name not in meant
+        clashes = name in taken or (name in CONTRACT_COLUMNS and not (place and name in PLACE))
         kept[name] = f"source_{name}" if clashes else name
         if clashes:
             notes.append(f"column {name} is kept as source_{name}, because {name} has a meaning of its own")

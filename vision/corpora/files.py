@@ -46,8 +46,9 @@ _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1")
 
 @dataclass
 class Ignored:
-    """Files that a listing left out, by reason: how many, and one of them."""
+    """Files, or whatever `what` says, that a listing left out, by reason: how many, and one of them."""
 
+    what: str = "file"
     counts: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ class Ignored:
 
     def notes(self) -> list[str]:
         return [
-            f"{count:,} {'file' if count == 1 else 'files'} left out: {reason} (such as {self.example[reason]})"
+            f"{count:,} {self.what}{'' if count == 1 else 's'} left out: {reason} (such as {self.example[reason]})"
             for reason, count in sorted(self.counts.items())
         ]
 

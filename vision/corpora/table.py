@@ -7,8 +7,8 @@ with their types. Ids are the `--id-column`, else a column `id`, else the path, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,12 +33,17 @@ class Plan:
     labels: columns.Labels | None
     kept: dict[str, str]
     schema: pa.Schema
+    meant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> list[str]:
         """Columns that are wanted as they are written."""
         found = (self.id_column, self.options.path_column, self.options.split_column)
         return [name for name in found if name]
+
+    def is_place(self, name: str) -> bool:
+        """Whether a column is one of degrees, by its own name."""
+        return self.kept[name] in columns.PLACE and name not in self.meant
 
     @property
     def read(self) -> list[str]:
@@ -53,16 +58,30 @@ def scan(source: Source, options: Options) -> Listing:
         WrongOption: if the source is no table, or lacks a column that was named.
         ValueError: if it is damaged, or a column cannot play its part.
     """
+    return listed(source, tabular_of(source), options, {})
+
+
+def tabular_of(source: Source) -> Tabular:
+    """The table that a source is.
+
+    Raises:
+        WrongOption: if it is none.
+        ValueError: if it is damaged.
+    """
     if not source.is_file:
         raise WrongOption(f"source: {source.root} is not a file, which a table is")
-    table = tabular.opened(source)
-    plan, notes = _plan(source, table, options)
+    return tabular.opened(source)
+
+
+def listed(source: Source, table: Tabular, options: Options, meant: Mapping[str, str]) -> Listing:
+    """The same for a table that is open, of which some columns get the names in `meant` and are kept as they stand."""
+    plan, notes = _plan(source, table, options, meant)
     listing = Listing(plan.schema, (), plan.labels.classes if plan.labels else None, notes)
     listing.entries = _entries(source, table, plan, listing)
     return listing
 
 
-def _plan(source: Source, table: Tabular, options: Options) -> tuple[Plan, list[str]]:
+def _plan(source: Source, table: Tabular, options: Options, meant: Mapping[str, str]) -> tuple[Plan, list[str]]:
     id_column = options.id_column or ("id" if "id" in table.schema.names else None)
     named = {name: getattr(options, name) for name in OPTIONS if name.endswith("_column")}
     _check_columns(source, table.schema, named)
@@ -72,21 +91,33 @@ def _plan(source: Source, table: Tabular, options: Options) -> tuple[Plan, list[
     used = [id_column, options.image_column, options.split_column, options.label_column]
     # A path that is not the id would be lost.
     used += [] if id_column and id_column != options.path_column else [options.path_column]
-    kept, notes = columns.kept_names(table.schema, [name for name in used if name])
+    kept, notes = columns.kept_names(table.schema, [name for name in used if name], meant)
     fields = [pa.field("label", pa.int32())] if labels else []
+    plan = Plan(options, id_column, labels, kept, pa.schema([]), meant)
     for name, new in kept.items():
-        fields.append(pa.field(new, pa.float64() if new in columns.PLACE else table.schema.field(name).type))
-    return Plan(options, id_column, labels, kept, pa.schema(fields)), notes
+        as_text = pa.string() if name in plan.text else table.schema.field(name).type
+        fields.append(pa.field(new, pa.float64() if plan.is_place(name) else as_text))
+    return replace(plan, schema=pa.schema(fields)), notes
 
 
 def _check_columns(source: Source, schema: pa.Schema, named: dict[str, str | None]) -> None:
-    has = f"{source.root} has {', '.join(schema.names)}"
     if bool(named["path_column"]) == bool(named["image_column"]):
+        has = f"{source.root} has {', '.join(schema.names)}"
         raise WrongOption(f"path_column or image_column, one of them, says where the images are; {has}")
+    check_named(source, schema, named)
+
+
+def check_named(source: Source, schema: pa.Schema, named: Mapping[str, str | None]) -> None:
+    """Refuse names, by option, that are no column's.
+
+    Raises:
+        WrongOption: with the nearest.
+    """
     for option, name in named.items():
         if name and name not in schema.names:
             close = difflib.get_close_matches(name, schema.names, n=1, cutoff=0.5)
-            raise WrongOption(f"{option}: no column {name!r}{f'; did you mean {close[0]}?' if close else ''} ({has})")
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise WrongOption(f"{option}: no column {name!r}{hint} ({source.root} has {', '.join(schema.names)})")
 
 
 def _check_images(field: pa.Field) -> None:
@@ -200,7 +231,7 @@ def _kept(plan: Plan, batch: pa.Table) -> dict[str, pa.Array]:
         found["label"] = plan.labels.encode(batch[plan.labels.column].combine_chunks())
     for name, new in plan.kept.items():
         values = batch[name].combine_chunks()
-        found[new] = columns.place(new, values) if new in columns.PLACE else values
+        found[new] = columns.place(new, values) if plan.is_place(name) else values
     return found
 
 

@@ -11,7 +11,16 @@ from vision.layout import Layout
 
 
 def test_every_known_layout_is_found_under_its_own_name() -> None:
-    assert corpora.known() == ["cifar10", "cifar100", "coco", "imagefolder", "imagenet", "table", "webdataset"]
+    assert corpora.known() == [
+        "cifar10",
+        "cifar100",
+        "coco",
+        "geotagged",
+        "imagefolder",
+        "imagenet",
+        "table",
+        "webdataset",
+    ]
     for name in corpora.known():
         assert corpora.find(name).name == name
 

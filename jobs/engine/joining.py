@@ -40,6 +40,15 @@ def start_ray(workers: int) -> Any:
     return ray
 
 
+def workers_for(asked: int | None, rows: int, small: int) -> int:
+    """How many workers to start: as asked; else none for up to `small` rows, and one for each CPU for more."""
+    if asked is not None:
+        return asked
+    if rows <= small:
+        return 0
+    return max(1, int(start_ray(0).cluster_resources().get("CPU", 1)))
+
+
 def _refusal(address: str) -> str | None:
     """What the head of a cluster says to who knocks, where Ray only says that it could not come in."""
     from ray import _raylet

@@ -95,16 +95,6 @@ class Course:
             commit.finish(self.target.output, self.identity, self.target.model.classes, self.tally.receipts)
 
 
-def workers_for(asked: int | None, rows: int) -> int:
-    """How many actors to start: as asked; else none for little work, and one for each CPU for more."""
-    if asked is not None:
-        return asked
-    if rows <= SMALL:
-        return 0
-    ray = joining.start_ray(0)
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
 def carry_out(courses: Sequence[Course], replica: Replica, job: Predicting) -> None:
     """Answer what each model lacks, all in one pass, and finish their manifests.
 
@@ -118,7 +108,7 @@ def carry_out(courses: Sequence[Course], replica: Replica, job: Predicting) -> N
         commit.sweep(course.target.output)
         _hold(course, job.max_errors)
     plans = [course.plan for course in courses]
-    count = workers_for(job.workers, max(plan.rows_missing for plan in plans))
+    count = joining.workers_for(job.workers, max(plan.rows_missing for plan in plans), SMALL)
     todo = Leases(plans, replica.corpus, count, replica.selection == Selection())
     count = min(count, len(todo))
     for course in courses:

@@ -71,7 +71,7 @@ def survey(reading: Reading, columns: Columns, rule: Rule, folder: str, how: How
     sources = _sources(reading, columns)
     state.sweep(folder, [source.file for source, _ in sources])
     rows = sum(photos for _, photos in sources)
-    workers = _workers(how.workers, rows)
+    workers = joining.workers_for(how.workers, rows, SMALL)
     groups = _groups(sources, min(TOGETHER, rows // (TASKS_A_WORKER * max(workers, 1))))
     rounds, workers = Rounds(groups, rule), min(workers, len(groups))
     tally = _Tally(len(sources), rows, max(workers, 1))
@@ -113,13 +113,3 @@ def _groups(sources: Sequence[tuple[Source, int]], photos: int) -> list[tuple[So
         groups[-1].append(source)
         held += rows
     return [tuple(group) for group in groups]
-
-
-def _workers(asked: int | None, rows: int) -> int:
-    """As asked; else none for little work, and one for each CPU for more."""
-    if asked is not None:
-        return asked
-    if rows <= SMALL:
-        return 0
-    ray = joining.start_ray(0)
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))

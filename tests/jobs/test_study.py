@@ -332,6 +332,10 @@ def test_rows_are_named_by_what_varies() -> None:
     assert json.loads(made.schema.metadata[b"plot"])["x"] == "depth"
 
 
+MARGIN = 0.05
+"""A sixth at most of what the layers cost the plain net."""
+
+
 @pytest.fixture(scope="module")
 def grown(shared_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study of plain and residual nets on real pictures: the spec for two cores, one of three seeds."""
@@ -355,11 +359,13 @@ def trained(grown: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_more_layers_hurt_a_plain_net_and_not_a_residual_one(grown: Path) -> None:
-    """He et al., CVPR 2016, figure 1 and 6, in 200 s of one core."""
+    """He et al., CVPR 2016, figures 1 and 6, in some 220 s of one core."""
     found = pacsv.read_csv(grown / "out/study.csv").to_pylist()
     error = {grid.named(row).partition(":")[2]: row["train_error"] for row in found}
-    assert error["plain56"] > error["plain20"] + 0.2
-    assert error["resnet56"] <= error["resnet20"] < error["plain20"]
+    assert error["plain56"] > error["plain20"] + 0.3
+    # Both residual nets come near 0: which of them is nearer hangs on the seed, so "not above" has a margin.
+    assert error["resnet56"] <= error["resnet20"] + MARGIN
+    assert max(error["resnet56"], error["resnet20"]) < error["plain20"]
     assert all(row["train_error"] < row["train_error_high"] for row in found)
 
 

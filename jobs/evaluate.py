@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import flow, published, storage
+from jobs import ceilings, dueling, flow, published, storage, tables
 from jobs.answers import Answers, from_table
 from jobs.asking import Predicting, title
 from jobs.engine import commit
@@ -21,7 +21,7 @@ from jobs.records import open_corpus
 from jobs.spec import Context, Plain, Report, SpecError
 from jobs.together import only, together
 from vision import names
-from vision.accumulator import Accumulator, ByGroup, Suite
+from vision.accumulator import Accumulator, ByGroup, Cell, Estimate, Suite
 from vision.model import Model
 
 
@@ -37,6 +37,11 @@ class Evaluate(Predicting):
     reference: str | None = Field(
         None, description="published results to place the run among, such as ilsvrc; default: where the classes are its"
     )
+    cells: tuple[str, ...] = Field(
+        (), description="geolocation: files of cells whose ceiling stands beside the metrics"
+    )
+    against: str | None = Field(None, description="geolocation: predictions or a table to play, round by round")
+    against_columns: tuple[str, ...] = Field((), description="roles of its columns; default: those of --columns")
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         part = self.parts()[0]
@@ -47,7 +52,7 @@ class Evaluate(Predicting):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {got}")
-        published.check(self.task or "classification", self.reference)
+        self._check()
         if self.model:
             return only(self, context or Plain())
         return self._scored(self.answers(), self.task or "classification", 0, {})
@@ -56,35 +61,70 @@ class Evaluate(Predicting):
     def run_all(cls, parts: Sequence[Self], contexts: Sequence[Context]) -> list[Report | Exception]:
         if not all(part.model and not part.predictions and not part.table for part in parts):
             return [part.run(context) for part, context in zip(parts, contexts, strict=True)]
-        published.check(parts[0].task or "classification", parts[0].reference)
+        parts[0]._check()
         return together(parts, contexts, cls._report)
+
+    def _check(self) -> None:
+        """Refuse what the room of the task does not have, before any work is done, as far as the task is known."""
+        task = self.task or "classification"
+        published.check(task, self.reference)
+        if self.task or not self.model:
+            self._offered(names.room(task), task)
+
+    def _offered(self, room: Any, task: str) -> None:
+        if self.cells:
+            ceilings.check(room, task)
+        if self.against:
+            dueling.check(room, task)
 
     def _report(self, model: Model, applied: flow.Applied) -> Report:
         answers, tally = applied.answers, applied.tally
-        tables = {"errors": errors_in(answers.output, tally.receipts)} if tally.errors else {}
-        return self._scored(answers, self.task or model.task, tally.errors, tables)
+        own = {"errors": errors_in(answers.output, tally.receipts)} if tally.errors else {}
+        return self._scored(answers, self.task or model.task, tally.errors, own)
 
-    def _scored(self, answers: Answers, task: str, errors: int, tables: dict[str, Any]) -> Report:
+    def _scored(self, answers: Answers, task: str, errors: int, own: dict[str, Any]) -> Report:
         """Fold the room's metrics over answers, whole and by group."""
         answers.check_columns(self.by, "by")
         room = names.room(task)
         answers.check_scorable(task, room.NEEDS)
+        self._offered(room, task)
         suite, worst = room.suite(answers.corpus), room.worst(answers.corpus)
-        states: list[Accumulator] = [suite, worst, *([ByGroup(suite, self.by, self.order)] if self.by else [])]
-        overall, worst, *broken_down = flow.fold(answers, Suite(tuple(states))).states
-        cells = broken_down[0].groups() if broken_down else []
+        highest = Suite(ceilings.of(room, self.cells))
+        states: list[Accumulator] = [suite, worst, highest, ByGroup(suite, self.by, self.order)]
+        overall, worst, highest, broken_down = flow.fold(answers, Suite(tuple(states))).states
+        groups = {cell: state.compute() for cell, state in broken_down.groups()}
         metrics = overall.compute()
+        match, notes = self._match(answers, room, metrics, groups)
         name = title((*self.model, answers.output)[0])
         known = published.published(task, answers.corpus.classes, self.reference, {name: metrics})
         return Report(
             metrics=metrics,
-            groups=tuple((dict(cell), state.compute()) for cell, state in cells),
+            groups=tuple((dict(cell), found) for cell, found in groups.items()),
             output=answers.output,
             errors=errors,
-            tables={**tables, **known, **overall.tables()},
+            tables={**own, **known, **overall.tables(), **highest.tables(), **match},
             tags=answers.tags,
             examples=examples(answers, worst.notable()),
+            notes=notes,
         )
+
+    def _match(
+        self, answers: Answers, room: Any, metrics: dict[str, Estimate], groups: dict[Cell, dict[str, Estimate]]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Tables and a sentence of the match against other answers, if any; its estimates join the others."""
+        if self.against is None:
+            return {}, ()
+        whole, broken_down = dueling.duel(self._opponent(), answers, room, self.by, self.order)
+        metrics.update(whole.compute())
+        for cell, state in broken_down.groups() if broken_down else []:
+            groups[cell].update(state.compute())
+        return whole.tables(), (whole.sentence(),)
+
+    def _opponent(self) -> Answers:
+        """The answers that `against` names: a table by its ending, else a folder of predictions."""
+        words = {"table": self.against} if tables.is_one(self.against or "") else {"predictions": self.against}
+        columns = self.against_columns or self.columns
+        return type(self)(**words, columns=columns if "table" in words else ()).answers()
 
     def answers(self) -> Answers:
         """The answers that are there already.

@@ -13,6 +13,14 @@ from jobs.spec import SpecError
 _AS_WRITTEN = pacsv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
 
 
+ENDINGS = ("csv", "tsv", "parquet")
+
+
+def is_one(url: str) -> bool:
+    """Whether a URL is that of a table, by its ending."""
+    return url.lower().rsplit(".", 1)[-1] in ENDINGS
+
+
 def read(url: str) -> pa.Table:
     """The table in a file, by its ending.
 
@@ -21,7 +29,7 @@ def read(url: str) -> pa.Table:
     """
     filesystem, path = storage.locate(url)
     ending = path.lower().rsplit(".", 1)[-1]
-    if ending not in ("csv", "tsv", "parquet"):
+    if ending not in ENDINGS:
         raise SpecError(f"{url}: a table is a .csv, .tsv or .parquet file")
     try:
         with filesystem.open_input_file(path) as stream:

@@ -21,7 +21,7 @@ import numpy as np
 from vision.accumulator import Batch, Estimate, ratio, weights
 from vision.intervals import rate, square_and_add, tango, z
 from vision.moments import Moments
-from vision.tails import deviation_tail, lost_tail
+from vision.tails import deviation_tail, lost_tail, sign_p
 
 Verdict = Literal["pass", "fail", "undecided"]
 MOST_NEEDED = 10**12
@@ -91,14 +91,7 @@ class Paired:
 
         Reference: McNemar, "Note on the sampling error of the difference between correlated proportions", 1947.
         """
-        if not self.n:
-            return math.nan
-        fewer, apart = min(self.only_baseline, self.only_candidate), self.only_baseline + self.only_candidate
-        if 2 * fewer == apart:
-            return 1.0
-        from scipy.special import betainc  # P(X <= k) of Binomial(m, 1/2); holds for counts of a billion
-
-        return min(1.0, 2 * float(betainc(apart - fewer, fewer + 1, 0.5)))
+        return sign_p(self.only_baseline, self.only_candidate) if self.n else math.nan
 
 
 @dataclass(frozen=True)

@@ -101,3 +101,16 @@ def _saddlepoint(surplus: float, up: float, down: float, n: float) -> float:
     v = 2 * math.sinh(s / 2) * math.sqrt(spread)
     density = math.exp(-w * w / 2) / math.sqrt(2 * math.pi)
     return min(1.0, max(0.0, normal_tail(w) + density * (1 / v - 1 / w)))
+
+
+def sign_p(first: int, second: int) -> float:
+    """Exact two-sided p of the sign test: that of `first + second` rounds each is as likely to go either way.
+
+    Reference: Arbuthnott, "An argument for divine providence", Philosophical Transactions 1710.
+    """
+    fewer, apart = min(first, second), first + second
+    if 2 * fewer == apart:
+        return 1.0
+    from scipy.special import betainc  # P(X <= k) of Binomial(m, 1/2); holds for counts of a billion
+
+    return min(1.0, 2 * float(betainc(apart - fewer, fewer + 1, 0.5)))

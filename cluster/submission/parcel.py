@@ -36,7 +36,10 @@ CREDENTIALS = (
 PLACES = ("corpus", "output")
 """Fields that are always a place, whether or not something is there yet."""
 
-PATHS = ("model", "predictions", "outputs", "source", "table", "join", "ids", "groups", "weights", "onnx", "code")
+PATHS = (
+    "model", "predictions", "outputs", "source", "table", "join", "ids", "groups", "weights", "onnx", "code", "cells",
+    "against",
+)  # fmt: skip
 """Fields that are a local path if there is such a file here."""
 
 CODE, SPEC, ORDER, SECRETS = "code", "spec.yaml", "submission.json", "credentials.json"

@@ -5,15 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs import page
 from jobs.answers import from_table
 from jobs.compare import compare
+from jobs.engine import commit
 from jobs.evaluate import Evaluate
 from jobs.gates import Gate, judge
+from jobs.partition import Partition
 from jobs.spec import SpecError
-from tests.geo import shared_geo
+from tests.geo import clustered_places, shared_geo, write_corpus
+from tests.making import picture
+from vision.corpus import Corpus
+from vision.geolocation import s2
 from vision.geolocation.references import OWN
 from vision.geolocation.results import published_results
 
@@ -116,3 +123,99 @@ def test_whole_degrees_with_a_gap_are_no_prediction_at_minus_one() -> None:
     Path("whole.csv").write_text("lat,lon,plat,plon\n-1,-1,,\n10,20,10,20\n")
     found = Evaluate(table="whole.csv", columns=ROLES, task="geolocation").run().metrics
     assert (found["within_1_km"].value, found["within_1_km"].n, found["answered"].value) == (0.5, 2, 0.5)
+
+
+def test_the_ceiling_of_cells_stands_beside() -> None:
+    write("a.csv", 1.0)
+    Partition(table="a.csv", columns=("latitude=lat", "longitude=lon"), t_max=20, t_min=2, output="cells.parquet").run()
+    report = Evaluate(table="a.csv", columns=ROLES, task="geolocation", cells=("cells.parquet",)).run()
+    ceiling = {row["metric"]: row for row in report.tables["ceiling_cells"].to_pylist()}
+    assert ceiling["answered"]["n"] == 400 and ceiling["within_2500_km"]["value"] > 0.9
+    assert ceiling["within_200_km"]["low"] < ceiling["within_200_km"]["value"] < ceiling["within_200_km"]["high"]
+    assert "ceiling_cells" not in Evaluate(table="a.csv", columns=ROLES, task="geolocation").run().tables
+    with pytest.raises(SpecError, match=r"cells: a\.csv: this is no file of cells"):
+        Evaluate(table="a.csv", columns=ROLES, task="geolocation", cells=("a.csv",)).run()
+    with pytest.raises(SpecError, match="cells: answers for the task classification are not made of cells"):
+        Evaluate(table="a.csv", columns=("truth=scene", "prediction=id"), cells=("cells.parquet",)).run()
+
+
+def test_a_duel_of_two_tables_by_group() -> None:
+    near, far = write("a.csv", 1.0), write("b.csv", 4.0, seed=2)
+    report = Evaluate(table=near, columns=ROLES, task="geolocation", against=far, by=("scene",)).run()
+    (row,) = report.tables["duel"].to_pylist()
+    assert (row["rounds"], row["tied"], row["verdict"]) == (400, 40, "won")
+    assert row["candidate_median_km"] < row["baseline_median_km"]
+    won = report.metrics["rounds_won"]
+    assert won.low > 0.5 and won.value == row["won"] / 400
+    assert report.metrics["candidate_median_km"] == report.metrics["median_km"]
+    groups = {by["scene"]: metrics for by, metrics in report.groups}
+    assert groups["city"]["rounds_won"].n == groups["nature"]["rounds_won"].n == 200
+    assert groups["nature"]["rounds_tied"].value == 0.2
+    assert any("the candidate won" in note and note.endswith("won") for note in report.notes)
+    Path("c.csv").write_text(Path(near).read_text().replace("id,lat,lon,plat,plon", "id,a,b,c,d"))
+    other = ("latitude=a", "longitude=b", "predicted_latitude=c", "predicted_longitude=d")
+    back = Evaluate(table=far, columns=ROLES, task="geolocation", against="c.csv", against_columns=other).run()
+    assert back.tables["duel"].to_pylist()[0]["verdict"] == "lost"
+    assert back.metrics["rounds_won"].value == report.metrics["rounds_lost"].value
+
+
+def predictions(folder: str, corpus: str, off: float) -> str:
+    """Answers to the photos of a corpus as a net of cells gives them, some `off` degrees away; the last is broken."""
+    held = Corpus.from_json(Path(corpus, "corpus.json").read_text())
+    facts = {
+        "corpus": corpus, "corpus_version": 1, "split": "all", "model": folder, "net": "net", "task": "geolocation",
+        "decoder": "1", "kernel": "torch", "answers": 1,
+    }  # fmt: skip
+    commit.begin(folder, facts, None)
+    receipts = {}
+    for shard in held.present("all"):
+        photos = pq.read_table(Path(corpus, shard.file))
+        broken = np.arange(len(photos)) == len(photos) - 1
+        latitude, longitude = photos["latitude"].to_numpy() + off, photos["longitude"].to_numpy()
+        writer = commit.ShardWriter(f"{folder}/{shard.file}")
+        writer.add(pa.table({
+            "id": photos["id"], "latitude": pa.array(latitude, mask=broken),
+            "longitude": pa.array(longitude, mask=broken), "score": pa.array(np.full(len(photos), 0.75), mask=broken),
+            "cell": pa.array(s2.tokens(s2.ids(latitude, longitude, 7)).tolist(), mask=broken),
+            "error": pa.array(np.where(broken, "cut short", None).tolist(), pa.string()),
+        }))  # fmt: skip
+        receipts[shard.file] = writer.commit(
+            commit.Receipt(shard.file, commit.fingerprint(facts, shard.sha256), shard.sha256)
+        )
+    commit.finish(folder, facts, None, receipts)
+    return folder
+
+
+def test_predictions_of_a_corpus_are_scored_and_played(tmp_path: Path) -> None:
+    places = clustered_places(300)
+    latitude, longitude = np.clip(places[0], -80, 80), places[1]
+    photos = pa.table({
+        "id": [f"{n}.jpg" for n in range(300)], "latitude": latitude, "longitude": longitude,
+        "author": [f"a{n % 3}" for n in range(300)], "image": pa.array([picture(0, 0)] * 300),
+    })  # fmt: skip
+    corpus = write_corpus(tmp_path / "corpus", [photos.slice(0, 200), photos.slice(200)])
+    near, far = (predictions(str(tmp_path / name), corpus, off) for name, off in (("near", 0.05), ("far", 3.0)))
+    words = {"task": "geolocation", "by": ("author",)}
+    report = Evaluate(predictions=near, against=far, **words).run()
+    assert report.metrics["within_25_km"].value == pytest.approx(298 / 300)
+    assert report.metrics["mean_km"].value == pytest.approx(0.05 * np.pi / 180 * 6371, rel=1e-3)
+    assert report.metrics["rounds_won"].value == pytest.approx(298 / 300)
+    reliability = report.tables["reliability"].to_pylist()
+    assert [row["n"] for row in reliability] == [298] and reliability[0]["accuracy"] > 0.5
+    assert report.metrics["calibration_error"].n == 298
+    assert len(report.groups) == 3 and report.examples[0].caption.startswith("taken at ")
+
+
+def test_a_duel_that_cannot_be_played_is_one_line() -> None:
+    near, words = write("a.csv", 1.0), {"columns": ROLES, "task": "geolocation"}
+    with pytest.raises(SpecError, match="same model on the same images"):
+        Evaluate(table=near, against=near, **words).run()
+    lines = Path(near).read_text().splitlines()
+    Path("moved.csv").write_text("\n".join([*lines[:4], "3.jpg,1.5,2.5,1.5,2.5,city", *lines[5:]]) + "\n")
+    with pytest.raises(SpecError, match=r"a\.csv has another latitude for 1 records, such as 3\.jpg"):
+        Evaluate(table=near, against="moved.csv", **words).run()
+    Path("other.csv").write_text("\n".join([lines[0], *("x" + line for line in lines[1:])]) + "\n")
+    with pytest.raises(SpecError, match="have no record in common"):
+        Evaluate(table=near, against="other.csv", **words).run()
+    with pytest.raises(SpecError, match="against: answers for the task classification are compared by"):
+        Evaluate(table=near, columns=("truth=scene", "prediction=id"), against="moved.csv").run()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from vision.accumulator import Suite
 from vision.corpus import Corpus
 from vision.geolocation import metrics
 from vision.geolocation.answers import NEEDS
+from vision.geolocation.ceiling import Ceiling
+from vision.geolocation.duel import ROUND, Duel
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
 from vision.geolocation.references import references
+from vision.geolocation.stored import from_table
 from vision.geolocation.worst import Farthest
 
-__all__ = ["NEEDS", "higher_is_better", "per_cell", "per_image", "references", "suite", "worst"]
+__all__ = [
+    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "per_cell", "per_image", "references", "suite", "worst",
+]  # fmt: skip
 
 
 def suite(corpus: Corpus) -> Suite:
@@ -21,3 +28,17 @@ def suite(corpus: Corpus) -> Suite:
 def worst(corpus: Corpus) -> Farthest:
     """The photos placed farthest off."""
     return Farthest()
+
+
+def ceiling(name: str, cells: pa.Table) -> Ceiling:
+    """What no answer in the cells of a stored partition can pass.
+
+    Raises:
+        ValueError: if the table holds no partition.
+    """
+    return Ceiling(from_table(cells), name)
+
+
+def duel() -> Duel:
+    """A match of two sets of answers, in rounds of `ROUND`."""
+    return Duel()

@@ -1,0 +1,114 @@
+"""Do test photos have relatives in training? Those of one author, one album or one place are no fair test.
+
+Test sets of photo sites are drawn from where training photos come from: half the photos of an author may be in either.
+Nothing is dropped here. Test photos are marked, so that a metric can be broken down by the marks, and both be reported:
+all photos, and those without a relative.
+
+Reference: Vo, Jacobs & Hays, "Revisiting IM2GPS in the Deep Learning Era", ICCV 2017 (authors apart); Astruc et al.,
+"OpenStreetView-5M", CVPR 2024 (places 1 km apart).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vision.accumulator import Array
+from vision.intervals import rate
+from vision.sphere import EARTH_KM, faults, unit_vectors
+
+SAME = ("author", "album")
+PLACE_KM = 1.0
+_PLACE = ("latitude", "longitude")
+
+
+def marked(train: pa.Table, test: pa.Table, same: Sequence[str] = SAME, place_km: float | None = PLACE_KM) -> pa.Table:
+    """The test photos, with what they share with any training photo.
+
+    Args:
+        train, test: photos with the columns of `same`, and `latitude` and `longitude` in degrees.
+        same: columns of which an equal value makes two photos relatives; a missing one makes none.
+        place_km: photos so near (<=) or nearer are of one place; None: places are not looked at.
+
+    Returns:
+        `test` with a bool column `same_<column>` for each of `same`, `same_place`, and `leaks` for any of them. Null
+        where it cannot be known: the value is missing; `leaks` is null only where nothing is shared and something
+        is not known.
+
+    Raises:
+        ValueError: if a column is missing, or `place_km` is negative.
+    """
+    if place_km is not None and not place_km >= 0:
+        raise ValueError(f"place_km must be 0 or more, got {place_km}")
+    wanted = [*same, *(_PLACE if place_km is not None else ())]
+    for name, table in (("train", train), ("test", test)):
+        _check(name, table, wanted)
+    marks = {f"same_{column}": _shared(train[column], test[column]) for column in same}
+    if place_km is not None:
+        marks["same_place"] = _near(train, test, place_km)
+    leaks = pa.chunked_array([pa.array(np.zeros(len(test), bool))])
+    for name, mark in marks.items():
+        test = test.append_column(name, mark)
+        leaks = pc.or_kleene(leaks, mark)
+    return test.append_column("leaks", leaks)
+
+
+def summary(photos: pa.Table) -> pa.Table:
+    """How many of the test photos have relatives in training, from what `marked` returned.
+
+    Returns:
+        a row for each mark: `shared`, how many photos (`n`, of which more is known), `share` with its limits, and
+        `unknown`.
+
+    Raises:
+        ValueError: if there is no mark.
+    """
+    names = [name for name in photos.column_names if name.startswith("same_") or name == "leaks"]
+    if "leaks" not in names:
+        raise ValueError("photos are not marked: call marked(train, test) first")
+    rows = []
+    for name in names:
+        known = photos[name].drop_null()
+        found = rate(pc.sum(known).as_py() or 0, len(known))
+        shares = {"share": found.value, "low": found.low, "high": found.high}
+        rows.append({"mark": name, "shared": pc.sum(known).as_py() or 0, "n": len(known), **shares,
+                     "unknown": photos[name].null_count})  # fmt: skip
+    return pa.Table.from_pylist(rows)
+
+
+def _check(what: str, table: pa.Table, wanted: Sequence[str]) -> None:
+    for column in wanted:
+        if column not in table.column_names:
+            close = difflib.get_close_matches(column, table.column_names, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else f" (it has {', '.join(table.column_names)})"
+            raise ValueError(f"{what} has no column {column!r}{hint}")
+
+
+def _shared(train: pa.ChunkedArray, test: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether a value of `test` is anywhere in `train`; null where there is none."""
+    known = pc.unique(train.cast(pa.string()).drop_null())
+    texts = test.cast(pa.string())
+    return pc.if_else(pc.is_null(texts), None, pc.is_in(texts, value_set=known))
+
+
+def _near(train: pa.Table, test: pa.Table, place_km: float) -> pa.ChunkedArray:
+    """Whether any training photo was taken within `place_km`; null where a test photo's place is not known."""
+    from scipy.spatial import cKDTree
+
+    (references, _), (asked, known) = _vectors(train), _vectors(test)
+    near = np.zeros(len(test), bool)
+    if len(references) and len(asked):
+        chords, _ = cKDTree(references).query(asked)
+        near[known] = 2 * EARTH_KM * np.arcsin(np.minimum(1.0, chords / 2)) <= place_km
+    return pa.chunked_array([pa.array(near, mask=~known)])
+
+
+def _vectors(table: pa.Table) -> tuple[Array, Array]:
+    """(M, 3) unit vectors of the photos whose place is known, and which those are, (N,) bool."""
+    degrees = [np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64) for name in _PLACE]
+    known = faults(*degrees) == 0
+    return unit_vectors(degrees[0][known], degrees[1][known]), known

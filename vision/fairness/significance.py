@@ -1,0 +1,77 @@
+"""Is a difference more than noise? Two-by-two tests, and what is left of them when many were made.
+
+Benjamini & Hochberg's step-up procedure keeps the expected share of false findings among all findings below the level;
+Holm's keeps the chance of any false finding below it. Both take the whole family: everything that was looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from vision.accumulator import Array
+
+FEW = 5.0
+"""Where a cell of the table is expected to hold fewer, chi-square is not to be trusted and Fisher's test is made."""
+
+
+def two_rates(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, str]:
+    """Two-sided p of one rate being another, and the test that says so: `fisher` or `chi-square`.
+
+    Returns:
+        nan and "" where one of the two has no rows.
+
+    Raises:
+        ValueError: if there are more hits than rows.
+    """
+    if not (0 <= hits <= n and 0 <= other_hits <= other_n):
+        raise ValueError(f"hits must be in 0..n, got {hits} of {n} and {other_hits} of {other_n}")
+    total, all_hits = n + other_n, hits + other_hits
+    if not n or not other_n:
+        return math.nan, ""
+    if all_hits in (0, total):
+        return 1.0, "fisher"
+    if min(n, other_n) * min(all_hits, total - all_hits) / total < FEW:
+        from scipy.stats import fisher_exact
+
+        table = [[hits, n - hits], [other_hits, other_n - other_hits]]
+        return min(1.0, float(fisher_exact(table)[1])), "fisher"
+    surplus = hits * (other_n - other_hits) - other_hits * (n - hits)  # whole numbers of any size
+    squared = surplus * surplus * total / (n * other_n * all_hits * (total - all_hits))
+    return math.erfc(math.sqrt(squared / 2)), "chi-square"
+
+
+def chi_square_p(statistic: float, freedom: int) -> float:
+    """The upper tail of chi-square; nan without degrees of freedom."""
+    if freedom < 1 or math.isnan(statistic):
+        return math.nan
+    from scipy.special import chdtrc
+
+    return float(chdtrc(freedom, statistic))
+
+
+def benjamini_hochberg(p: Array) -> Array:
+    """(m,) adjusted p: findings are those at or below the level. nan stays nan and belongs to no family.
+
+    Reference: Benjamini & Hochberg, "Controlling the false discovery rate", JRSS B 1995.
+    """
+    return _adjusted(p, lambda ranked, m: np.minimum.accumulate((ranked * m / np.arange(1, m + 1))[::-1])[::-1])
+
+
+def holm(p: Array) -> Array:
+    """(m,) adjusted p that keep the chance of any false finding.
+
+    Reference: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian J. of Statistics 1979.
+    """
+    return _adjusted(p, lambda ranked, m: np.maximum.accumulate(ranked * np.arange(m, 0, -1)))
+
+
+def _adjusted(p: Array, step: Callable[[Array, int], Array]) -> Array:
+    p = np.asarray(p, np.float64)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    adjusted = np.full(p.shape, np.nan)
+    adjusted[order] = np.minimum(1.0, step(p[order], len(order)))
+    return adjusted

@@ -1,0 +1,108 @@
+"""What an audit keeps of the rows that it has seen: a cube of outcomes, one of scores, and one by person.
+
+All three are exact integers, add up, and are as small as what occurs. Scores are counted by bin (the fifteen of
+`vision.reliability`) and by whether the answer was right, with their sums in fixed point, which is what calibration by
+group takes. Persons (or accounts, albums, recordings: whatever rows belong to) are counted exactly while there are at
+most `MOST_PERSONS`; more are refused with their number, because a driver holds no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from vision.accumulator import Array
+from vision.fairness.coding import Coded
+from vision.fairness.counts import Cube
+from vision.fairness.rates import PREDICTION, TRUTH
+from vision.grouping import MISSING
+from vision.reliability import BINS, bins
+
+MOST_PERSONS = 5_000_000
+BIN, RIGHT = "score_bin", "right"
+FIXED = 24
+"""Bits behind the point in sums of scores: 2**38 rows fit."""
+_BINS = [f"{place:02d}" for place in range(BINS)]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of rows by group and outcome.
+
+    Attributes:
+        by: columns of the groups.
+        outcomes: which of truth and prediction there are.
+        most: values that a group's column may have.
+        person: the column of persons, if they are counted.
+        cube: by (*by, *outcomes).
+        scores, sums: by (*by, bin, right): rows, and their scores in units of 2**-24.
+        persons: by (person, *by, *outcomes).
+    """
+
+    by: tuple[str, ...]
+    outcomes: tuple[str, ...] = ()
+    most: int = 1000
+    person: str | None = None
+    cube: Cube | None = None
+    scores: Cube | None = None
+    sums: Cube | None = None
+    persons: Cube | None = None
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.by, *self.outcomes)
+
+    def update(
+        self,
+        columns: Mapping[str, Coded],
+        weights: Array | None = None,
+        scores: Array | None = None,
+        persons: Coded | None = None,
+    ) -> Self:
+        """Add rows.
+
+        Args:
+            columns: the codes of `by` and `outcomes`.
+            weights: (N,) int64 that each row stands for.
+            scores: (N,) of the answers, nan where there is none.
+            persons: whom each row belongs to.
+
+        Raises:
+            ValueError: if a column has too many values, or a score is outside 0..1.
+        """
+        mine = {name: columns[name] for name in self.columns}
+        added = replace(self, cube=Cube.of(mine, weights), scores=None, sums=None, persons=None)
+        if scores is not None and {TRUTH, PREDICTION} <= set(columns):
+            added = replace(added, **self._scored(columns, scores, weights))
+        if persons is not None and self.person is not None:
+            added = replace(added, persons=Cube.of({self.person: persons, **mine}, weights))
+        return self.merge(added)
+
+    def merge(self, other: Self) -> Self:
+        names = ("cube", "scores", "sums", "persons")
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        whole = replace(self, **{n: a.merge(b) if a and b else a or b for n, (a, b) in pairs.items()})
+        whole._check()
+        return whole
+
+    def _check(self) -> None:
+        if self.cube is not None:
+            self.cube.over(self.by).check(self.most) if len(self.by) < len(self.columns) else self.cube.check(self.most)
+        if self.persons is not None and len(self.persons.levels[0]) > MOST_PERSONS:
+            found = len(self.persons.levels[0])
+            raise ValueError(f"column {self.person} has {found:,} values so far, and persons may be {MOST_PERSONS:,}")
+
+    def _scored(self, columns: Mapping[str, Coded], scores: Array, weights: Array | None) -> dict[str, Cube]:
+        """Rows that have truth, answer and score, by group, bin and right or wrong."""
+        truth, prediction = (np.asarray(columns[n].levels, object)[columns[n].codes] for n in (TRUTH, PREDICTION))
+        kept = np.flatnonzero((truth != MISSING) & (prediction != MISSING) & ~np.isnan(scores))
+        parts = {name: Coded(columns[name].codes[kept], columns[name].levels) for name in self.by}
+        parts[BIN] = Coded(bins(scores[kept]), _BINS)
+        parts[RIGHT] = Coded((truth == prediction)[kept].astype(np.int8), ["0", "1"])
+        ours = np.ones(len(kept), np.int64) if weights is None else weights[kept]
+        fixed = np.rint(scores[kept] * 2.0**FIXED).astype(np.int64) * ours
+        return {"scores": Cube.of(parts, ours), "sums": Cube.of(parts, fixed)}

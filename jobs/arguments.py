@@ -8,8 +8,11 @@ from typing import Any
 from jobs.spec import SpecError
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str, field: str = "arguments") -> dict[str, Any]:
     """Names and values.
+
+    Args:
+        field: what complaints call it.
 
     Raises:
         SpecError: if the text is no JSON object.
@@ -17,7 +20,7 @@ def parse(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise SpecError(f"arguments: not JSON: {error}") from None
+        raise SpecError(f"{field}: not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise SpecError(f"arguments: not a JSON object: {text}")
+        raise SpecError(f"{field}: not a JSON object: {text}")
     return found

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import ceilings, dueling, flow, published, storage, tables
+from jobs import ceilings, dueling, flow, measuring, published, storage, tables
 from jobs.answers import Answers, from_table
 from jobs.asking import Predicting, title
 from jobs.engine import commit
@@ -39,6 +39,9 @@ class Evaluate(Predicting):
     )
     cells: tuple[str, ...] = Field(
         (), description="geolocation: files of cells whose ceiling stands beside the metrics"
+    )
+    measure: str | None = Field(
+        None, description="JSON: parameters of the metrics; geolocation: thresholds_km, inclusive, formula, radius_km"
     )
     against: str | None = Field(None, description="geolocation: predictions or a table to play, round by round")
     against_columns: tuple[str, ...] = Field((), description="roles of its columns; default: those of --columns")
@@ -72,6 +75,7 @@ class Evaluate(Predicting):
             self._offered(names.room(task), task)
 
     def _offered(self, room: Any, task: str) -> None:
+        measuring.check(room, task, self.measure)
         if self.cells:
             ceilings.check(room, task)
         if self.against:
@@ -88,7 +92,7 @@ class Evaluate(Predicting):
         room = names.room(task)
         answers.check_scorable(task, room.NEEDS)
         self._offered(room, task)
-        suite, worst = room.suite(answers.corpus), room.worst(answers.corpus)
+        suite, worst = measuring.suite(room, task, answers.corpus, self.measure), room.worst(answers.corpus)
         highest = Suite(ceilings.of(room, self.cells))
         states: list[Accumulator] = [suite, worst, highest, ByGroup(suite, self.by, self.order)]
         overall, worst, highest, broken_down = flow.fold(answers, Suite(tuple(states))).states

@@ -93,7 +93,9 @@ class Reliability:
         return (0.0 if value <= from_noise else max(0.0, low)), min(1.0, high)
 
     def tables(self) -> dict[str, pa.Table]:
-        """`reliability`: a row for each bin that has answers."""
+        """`reliability`: a row for each bin that has answers; nothing where no answer has a score."""
+        if self.missing and not any(self.counts):
+            return {}
         rows = []
         for index in range(BINS):
             wrong, right = self.counts[2 * index : 2 * index + 2]

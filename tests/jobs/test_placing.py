@@ -23,6 +23,7 @@ from vision.corpus import Corpus
 from vision.geolocation import s2
 from vision.geolocation.references import OWN
 from vision.geolocation.results import published_results
+from vision.sphere import great_circle_km
 
 ROLES = ("latitude=lat", "longitude=lon", "predicted_latitude=plat", "predicted_longitude=plon")
 
@@ -123,6 +124,33 @@ def test_whole_degrees_with_a_gap_are_no_prediction_at_minus_one() -> None:
     Path("whole.csv").write_text("lat,lon,plat,plon\n-1,-1,,\n10,20,10,20\n")
     found = Evaluate(table="whole.csv", columns=ROLES, task="geolocation").run().metrics
     assert (found["within_1_km"].value, found["within_1_km"].n, found["answered"].value) == (0.5, 2, 0.5)
+
+
+def test_thresholds_formula_and_radius_are_words_of_the_command() -> None:
+    Path("edge.csv").write_text("lat,lon,plat,plon\n0,0,0,1\n0,0,0,0.001\n")
+
+    def found(measure: str) -> dict[str, float]:
+        report = Evaluate(table="edge.csv", columns=ROLES, task="geolocation", measure=measure).run()
+        return {name: estimate.value for name, estimate in report.metrics.items()}
+
+    assert found('{"thresholds_km": [111.25]}')["within_111.25_km"] == 1.0
+    assert found('{"thresholds_km": [111.25], "formula": "vincenty"}')["within_111.25_km"] == 0.5
+    assert found('{"thresholds_km": [111.25], "radius_km": 6378.137}')["within_111.25_km"] == 0.5
+    exact = float(great_circle_km(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]))[0])
+    assert found(f'{{"thresholds_km": [{exact!r}]}}')[f"within_{exact:g}_km"] == 1.0
+    assert found(f'{{"thresholds_km": [{exact!r}], "inclusive": false}}')[f"within_{exact:g}_km"] == 0.5
+    cases = {
+        '{"radius": 1}': r"metrics of geolocation have no parameter 'radius'; did you mean radius_km",
+        '{"formula": "flat"}': "measure: formula must be one of haversine, vincenty, got 'flat'",
+        '{"thresholds_km": [0]}': "measure: thresholds are kilometres above 0, got 0",
+        '{"thresholds_km": 5}': "measure: ",
+        "[1]": "measure: not a JSON object",
+    }
+    for words, message in cases.items():
+        with pytest.raises(SpecError, match=message):
+            found(words)
+    with pytest.raises(SpecError, match=r"metrics of classification have no parameter 'km' \(there are none\)"):
+        Evaluate(table="edge.csv", columns=("truth=lat", "prediction=lon"), measure='{"km": 1}').run()
 
 
 def test_the_ceiling_of_cells_stands_beside() -> None:

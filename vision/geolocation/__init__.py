@@ -9,20 +9,38 @@ from vision.corpus import Corpus
 from vision.geolocation import metrics
 from vision.geolocation.answers import NEEDS
 from vision.geolocation.ceiling import Ceiling
+from vision.geolocation.distance import Distance, Formula
 from vision.geolocation.duel import ROUND, Duel
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
 from vision.geolocation.references import references
 from vision.geolocation.stored import from_table
 from vision.geolocation.worst import Farthest
+from vision.sphere import EARTH_KM
 
 __all__ = [
-    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "per_cell", "per_image", "references", "suite", "worst",
+    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "per_cell", "per_image", "references", "suite",
+    "worst",
 ]  # fmt: skip
 
 
-def suite(corpus: Corpus) -> Suite:
-    """The metrics of placed photos; they are the same for every corpus."""
-    return metrics.suite()
+def suite(
+    corpus: Corpus,
+    thresholds_km: tuple[float, ...] = metrics.THRESHOLDS_KM,
+    inclusive: bool = True,
+    formula: Formula = "haversine",
+    radius_km: float = EARTH_KM,
+) -> Suite:
+    """The metrics of placed photos; they are the same for every corpus.
+
+    Args:
+        thresholds_km: distances within which a photo is a hit.
+        inclusive: whether exactly that distance is one (<=).
+        formula: `haversine` on a sphere of `radius_km`, or `vincenty` on the ellipsoid of WGS84.
+
+    Raises:
+        ValueError: if a parameter makes no sense.
+    """
+    return metrics.suite(tuple(thresholds_km), bool(inclusive), Distance(formula, radius_km))
 
 
 def worst(corpus: Corpus) -> Farthest:

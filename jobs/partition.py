@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from jobs import flow, records, storage
+from jobs.choosing import sha256
 from jobs.partitioning import listed, output, state, summary, tables
 from jobs.partitioning.columns import Columns
 from jobs.partitioning.survey import survey
@@ -105,7 +106,7 @@ class Partition(Reads):
         output.check(place, asked)
         photos = tables.leaves(url, Columns.parse(self.columns), self)
         found = adaptive.partition(photos.leaves, self._rule())
-        facts = {**asked, "table_sha256": tables.sha256(url), **summary.seen(len(photos.leaves), photos.rejected)}
+        facts = {**asked, "table_sha256": sha256(url), **summary.seen(len(photos.leaves), photos.rejected)}
         cells = _cells(found, means.sums(photos.leaves, found.cells), facts)
         return self._written(place, cells, photos.rejected, {"table": url})
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from jobs import storage
-from jobs.spec import SpecError
+from jobs.spec import SpecError, nearest
 
 # An empty field is missing, and nothing else is: "NA" is Namibia and "nan" somebody's grandmother.
 _AS_WRITTEN = pacsv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
@@ -44,3 +46,20 @@ def read(url: str) -> pa.Table:
         raise SpecError(f"{url}: no such table") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise SpecError(f"{url} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def roles(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """`role=name` words as a map.
+
+    Raises:
+        SpecError: if a word is none, or its role is not among the known.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        role, _, name = pair.partition("=")
+        if role not in known:
+            raise SpecError(f"columns: no role {role!r}{nearest(role, list(known))} (roles: {', '.join(known)})")
+        if not name:
+            raise SpecError(f"columns: {role}=NAME is expected, got {pair!r}")
+        found[role] = name
+    return found

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 _TRUSTED = {"vision", "torchvision.models"}
-_NO_ROOMS = ("nets", "corpora", "kernels")
+_NO_ROOMS = ("nets", "corpora", "kernels", "fairness")
 
 
 class UnknownName(ValueError):

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.spec import SpecError, nearest
+from jobs.tables import roles
 from vision.accumulator import Array, Counts
 from vision.geolocation import s2
 from vision.sphere import faults
@@ -45,23 +46,6 @@ class Columns:
                 role = next(role for role, value in vars(self).items() if value == name)
                 hint = nearest(name, list(known)) or f" (columns: {', '.join(known)})"
                 raise SpecError(f"columns: {what} has no column {name!r} for {role}{hint}")
-
-
-def roles(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """`role=name` words as a map.
-
-    Raises:
-        SpecError: if a word is none, or its role is not among the known.
-    """
-    found: dict[str, str] = {}
-    for pair in pairs:
-        role, _, name = pair.partition("=")
-        if role not in known:
-            raise SpecError(f"columns: no role {role!r}{nearest(role, list(known))} (roles: {', '.join(known)})")
-        if not name:
-            raise SpecError(f"columns: {role}=NAME is expected, got {pair!r}")
-        found[role] = name
-    return found
 
 
 def ids_of(table: pa.Table, columns: Columns) -> tuple[Array, Array, Counts]:

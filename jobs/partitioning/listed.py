@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs import storage
-from jobs.partitioning import tables
-from jobs.partitioning.columns import roles
+from jobs.choosing import sha256
 from jobs.spec import JobFailed, SpecError
+from jobs.tables import roles
 from vision.geolocation import published
 from vision.geolocation.stored import Cells
 
@@ -33,5 +33,5 @@ def read(url: str, columns: Sequence[str]) -> Cells:
         raise JobFailed(f"{url} is not text in UTF-8") from None
     except ValueError as error:
         raise JobFailed(f"{url}: {error}") from None
-    about = {"published": url, "table_sha256": tables.sha256(url), "photos": int(cells.counts.sum())}
+    about = {"published": url, "table_sha256": sha256(url), "photos": int(cells.counts.sum())}
     return Cells(cells.ids, cells.counts, cells.means, cells.labels, about)

@@ -85,8 +85,10 @@ class Cube:
     def codes(self) -> Array:
         """(columns, C) int64: the place in its levels of each column's value, cell by cell."""
         shape = [len(levels) for levels in self.levels]
-        return np.array(np.unravel_index(self.counts.keys, shape)) if len(self.counts.keys) else np.empty(
-            (len(shape), 0), np.int64
+        return (
+            np.array(np.unravel_index(self.counts.keys, shape))
+            if len(self.counts.keys)
+            else np.empty((len(shape), 0), np.int64)
         )
 
     def over(self, columns: Sequence[str]) -> Cube:
@@ -124,16 +126,17 @@ class Cube:
         """How many rows were counted."""
         return self.counts.total()
 
-    def check(self, most: int) -> None:
+    def check(self, columns: Sequence[str], most: int) -> None:
         """Refuse a column that is no group.
 
         Raises:
-            ValueError: if a column has more than `most` values.
+            ValueError: if one of `columns` has more than `most` values.
         """
-        for column, levels in zip(self.columns, self.levels, strict=True):
-            if len(levels) > most:
+        for column in columns:
+            found = len(self.levels[self.place(column)])
+            if found > most:
                 raise ValueError(
-                    f"column {column} has {len(levels):,} values so far, and groups may have {most:,}: "
+                    f"column {column} has {found:,} values so far, and groups may have {most:,}: "
                     "keep the most frequent and count the rest as (other), or choose another column"
                 )
 
@@ -151,9 +154,9 @@ class Cube:
             place = {value: index for index, value in enumerate(known)}
             parts.append(np.array([place[value] for value in own], np.int64)[codes] if len(own) else codes)
         # Levels are sorted on both sides, so the order of the keys stays.
-        return Cube(self.columns, tuple(tuple(known) for known in levels), Counts(
-            _combined(parts, shape), self.counts.counts
-        ))
+        return Cube(
+            self.columns, tuple(tuple(known) for known in levels), Counts(_combined(parts, shape), self.counts.counts)
+        )
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, Cube) and (self.columns, self.levels) == (other.columns, other.levels)

@@ -57,7 +57,7 @@ class Composition:
         """The largest group over the smallest; nan where one is empty: nothing can be divided by it."""
         if len(self.cells) < 2 or not self.counts.min():
             return Estimate(math.nan, math.nan, math.nan, self.n)
-        low, high = multinomial_bootstrap(self.counts, lambda drawn: drawn.max(axis=1) / np.maximum(1, drawn.min(axis=1)))
+        low, high = multinomial_bootstrap(self.counts, lambda c: c.max(axis=1) / np.maximum(1, c.min(axis=1)))
         return Estimate(float(self.counts.max() / self.counts.min()), max(1.0, float(low)), float(high), self.n)
 
 
@@ -85,7 +85,7 @@ def composition(cube: Cube, columns: Sequence[str], declared: Mapping[str, Seque
         raise ValueError(f"{' by '.join(columns)} have more than {MOST_DECLARED:,} combinations")
     cells = [tuple(zip(columns, values, strict=True)) for values in product(*sides)]
     # Of columns that nobody declared, combinations that do not occur say nothing.
-    kept = [cell for cell in cells if cell in found or declared and all(name in declared for name, _ in cell)]
+    kept = [cell for cell in cells if cell in found or (declared and all(name in declared for name, _ in cell))]
     return Composition(tuple(columns), tuple(kept), np.array([found.get(c, 0) for c in kept], np.int64), unknown)
 
 

@@ -91,7 +91,7 @@ class Tally:
 
     def _check(self) -> None:
         if self.cube is not None:
-            self.cube.over(self.by).check(self.most) if len(self.by) < len(self.columns) else self.cube.check(self.most)
+            self.cube.check(self.by, self.most)
         if self.persons is not None and len(self.persons.levels[0]) > MOST_PERSONS:
             found = len(self.persons.levels[0])
             raise ValueError(f"column {self.person} has {found:,} values so far, and persons may be {MOST_PERSONS:,}")

@@ -6,15 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.records import Reads
+from jobs.lesson import Lesson
 
 
-class Teaching(Reads):
+class Teaching(Lesson):
     """Fields of `train`, which every job has that trains nets."""
 
     arguments: str = Field("{}", description="JSON of the arguments that the net is built with")
     preprocess: str | None = Field(None, description="preprocessing by name (cifar10, imagenet) or a JSON file")
-    task: str = Field("classification", description="the room that says what is learned")
     val_split: str | None = Field(None, description="split to validate on, to choose the best weights and to report")
     best_by: str | None = Field(None, description="metric that chooses the best weights; default: the room's first")
     validate_every: int = Field(1, ge=1, description="epochs from one validation to the next")
@@ -29,7 +28,6 @@ class Teaching(Reads):
     )
     warmup: float = Field(0.0, ge=0, description="epochs in which the learning rate rises")
     augment: tuple[str, ...] = Field((), description="crop:4, flip, resized-crop:0.08, colour:0.4, in this order")
-    label_smoothing: float = Field(0.0, ge=0, le=1, description="share of the target spread over all classes")
     weight_decay: float = Field(5e-4, ge=0, description="of weights; norms and biases have none")
     clip: float = Field(0.0, ge=0, description="greatest norm of the gradient; 0: any")
     ema: float = Field(0.0, ge=0, le=1, description="decay of an average of the weights, which is then kept; 0: none")

@@ -35,6 +35,7 @@ class Model:
         net: `module:function`, `timm:NAME` or `onnx`.
         arguments: what the function is called with.
         weights: fingerprint of the weights, or `seed-0` and torch's version for drawn ones.
+        decoding: plain values that the room of its task needs to read its outputs, such as the cells of the globe.
         folder: where it was loaded from; not part of what the model is.
     """
 
@@ -45,6 +46,7 @@ class Model:
     classes: tuple[str, ...] | None = None
     task: str = "classification"
     folder: Path | None = None
+    decoding: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -59,6 +61,8 @@ class Model:
             "weights": self.weights,
             "classes": None if self.classes is None else list(self.classes),
             "task": self.task,
+            # Where there is nothing to say, digests are what they were before there was a word for it.
+            **({"decoding": dict(self.decoding)} if self.decoding else {}),
         }
 
     def build(self) -> torch.nn.Module:

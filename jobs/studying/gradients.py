@@ -59,7 +59,7 @@ def _begin(work: Mapping[str, Any], context: Context) -> tuple[Beginning, torch.
     _, corpus = open_corpus(work["reads"]["corpus"])
     objective = names.room(work["task"]).objective(corpus, 0.0)
     begun = starting.begin(
-        corpus, objective, context, net=work.get("net"), model=work.get("model"), arguments=work["arguments"],
+        objective, context, net=work.get("net"), model=work.get("model"), arguments=work["arguments"],
         preprocess=work["preprocess"], task=work["task"], seed=work["cell"][SEED],
     )  # fmt: skip
     try:

@@ -72,16 +72,13 @@ def plan(job: Train, context: Context, output: str) -> Plan:
     if job.code:
         names.trust(job.code)
     reading = flow.read(job)
+    objective, room = job.objective(reading.corpus), names.room(job.task)
     try:
-        room = names.room(job.task)
-        if not hasattr(room, "objective"):
-            raise SpecError(f"task: {job.task} cannot be trained")
-        objective: Objective = room.objective(reading.corpus, job.label_smoothing)
         augmentation = Augmentation.parse(job.augment)
     except ValueError as error:
         raise SpecError(str(error)) from None
     begun = starting.begin(
-        reading.corpus, objective, context, net=job.net, model=job.model, arguments=job.arguments,
+        objective, context, net=job.net, model=job.model, arguments=job.arguments,
         preprocess=job.preprocess, task=job.task, seed=job.seed,
     )  # fmt: skip
     rows = survey(reading, objective)
@@ -145,5 +142,6 @@ def _identity(job: Train, reading: Reading, begun: Beginning, recipe: Recipe) ->
         "precision": recipe.precision,
         **records.key(reading.subset),
         **facts,
+        **job.deciding(),
         **code,
     }

@@ -6,6 +6,7 @@ group of 128 records, so that 1.28 million records are 120 KB and a billion are 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from jobs.reading import Reading
 from jobs.shards import opened
 from jobs.spec import JobFailed, SpecError
 from vision.accumulator import Array
+from vision.model import Model
 
 _READERS = 8
 
@@ -28,6 +30,17 @@ class Objective(Protocol):
 
     @property
     def measured(self) -> tuple[str, ...]: ...
+
+    @property
+    def outputs(self) -> int: ...
+
+    @property
+    def names(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def decoding(self) -> Mapping[str, Any]: ...
+
+    def answers_as(self, model: Model) -> bool: ...
 
     def targets(self, rows: pa.Table) -> Array: ...
 

@@ -13,7 +13,6 @@ from jobs.arguments import parse
 from jobs.spec import Context, SpecError
 from jobs.training.rows import Objective
 from vision import freezing, names, weights
-from vision.corpus import Corpus
 from vision.model import ONNX, Model
 from vision.preprocessing import Preprocessing
 
@@ -34,7 +33,7 @@ class Beginning:
 
 
 def begin(
-    corpus: Corpus, objective: Objective, context: Context, *, net: str | None, model: str | None, arguments: str,
+    objective: Objective, context: Context, *, net: str | None, model: str | None, arguments: str,
     preprocess: str | None, task: str, seed: int,
 ) -> Beginning:  # fmt: skip
     """The net to train.
@@ -48,11 +47,12 @@ def begin(
     look = None if preprocess is None else _preprocessing(preprocess)
     if net is not None:
         drawn = Model(
-            net, look or Preprocessing.named("imagenet"), "", _sized(net, given, corpus), corpus.classes, task
-        )
+            net, look or Preprocessing.named("imagenet"), "", _sized(net, given, objective.outputs), objective.names,
+            task, decoding=objective.decoding,
+        )  # fmt: skip
         begun = Beginning(drawn, _draw(drawn, seed), f"{net} with weights drawn from seed {seed}")
     else:
-        begun = _from_model(context.model(model or ""), corpus, given, look, seed)
+        begun = _from_model(context.model(model or ""), objective, task, given, look, seed)
     _check(begun, objective)
     return begun
 
@@ -69,17 +69,17 @@ def _preprocessing(given: str) -> Preprocessing:
         raise SpecError(f"preprocess: {error}") from None
 
 
-def _sized(net: str, arguments: Mapping[str, Any], corpus: Corpus) -> dict[str, Any]:
-    """The arguments, with the number of classes under the name that the net has for it, unless it is given."""
+def _sized(net: str, arguments: Mapping[str, Any], outputs: int) -> dict[str, Any]:
+    """The arguments, with the number of outputs under the name that the net has for it, unless it is given."""
     found = dict(arguments)
-    if corpus.classes is None or any(name in found for name in _CLASSES):
+    if any(name in found for name in _CLASSES):
         return found
     if net.startswith("timm:"):
-        return {**found, "num_classes": len(corpus.classes)}
+        return {**found, "num_classes": outputs}
     parameters = inspect.signature(names.find(net)).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     name = next((n for n in _CLASSES if n in parameters), "num_classes" if takes_any else None)
-    return {**found, name: len(corpus.classes)} if name else found
+    return {**found, name: outputs} if name else found
 
 
 def _draw(model: Model, seed: int) -> torch.nn.Module:
@@ -91,17 +91,19 @@ def _draw(model: Model, seed: int) -> torch.nn.Module:
     return net
 
 
-def _from_model(old: Model, corpus: Corpus, given: dict[str, Any], look: Preprocessing | None, seed: int) -> Beginning:
+def _from_model(
+    old: Model, objective: Objective, task: str, given: dict[str, Any], look: Preprocessing | None, seed: int
+) -> Beginning:
     """A model's net and weights; its head is drawn anew unless it was made for these classes."""
     if old.net == ONNX:
         raise SpecError("model: an ONNX graph cannot be trained; take the net that it was made from")
     kept = {name: value for name, value in old.arguments.items() if name not in _CLASSES}
     new = replace(
-        old, preprocessing=look or old.preprocessing, weights="", classes=corpus.classes, folder=None,
-        arguments=_sized(old.net, {**kept, **given}, corpus),
+        old, preprocessing=look or old.preprocessing, weights="", classes=objective.names, folder=None,
+        arguments=_sized(old.net, {**kept, **given}, objective.outputs), task=task, decoding=objective.decoding,
     )  # fmt: skip
     net, state = _draw(new, seed), old.build().state_dict()
-    head, same = freezing.head(net), old.classes == corpus.classes
+    head, same = freezing.head(net), objective.answers_as(old)
     if not same:
         state = {name: tensor for name, tensor in state.items() if not name.startswith(head + ".")}
         state |= {name: tensor for name, tensor in net.state_dict().items() if name.startswith(head + ".")}

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from vision.accumulator import Array
 from vision.predictor import vectors
+from vision.softmax import log_softmax
 
 TOP = 5
 
@@ -28,7 +29,7 @@ def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
         no logits.
     """
     wide = logits.astype(np.float64)
-    log_probabilities = _log_softmax(wide)
+    log_probabilities = log_softmax(wide)
     probabilities = np.exp(log_probabilities)
     order = np.argsort(-wide, axis=1, kind="stable")[:, :TOP]  # (N, TOP)
     scores = np.take_along_axis(probabilities, order, axis=1).astype(np.float32)
@@ -53,15 +54,9 @@ def averaged(views: Sequence[Array]) -> Array:
     Returns:
         (N, K) float64, whose softmax is the mean of the views' softmaxes.
     """
-    logs = [_log_softmax(logits.astype(np.float64)) for logits in views]
+    logs = [log_softmax(logits.astype(np.float64)) for logits in views]
     best: Array = reduce(np.maximum, logs)  # (N, K); what underflows beside it adds nothing
     # One after the other: numpy's own sum would depend on how many pictures there are.
     total: Array = reduce(np.add, (np.exp(log - best) for log in logs))
     mean: Array = best + np.log(total / len(logs))
     return mean
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted: Array = logits - logits.max(axis=1, keepdims=True)
-    found: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return found

@@ -6,21 +6,21 @@ an answer, so that the validation split is scored by the same states as everywhe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from vision.accumulator import Array
+from vision.auxiliary import heads
 from vision.classification.labels import decode
 from vision.corpus import Corpus
+from vision.model import Model
 
 if TYPE_CHECKING:
     import torch
-
-AUXILIARY = 0.3
-"""Weight of each auxiliary head. Reference: Szegedy et al., "Going deeper with convolutions", CVPR 2015."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,17 @@ class Objective:
 
     measured = ("top1",)
     """What `loss` counts beside the loss: right answers."""
+
+    decoding: ClassVar[Mapping[str, Any]] = {}
+    """Labels are read without anything else."""
+
+    @property
+    def outputs(self) -> int:
+        return self.classes
+
+    def answers_as(self, model: Model) -> bool:
+        """Whether a model's outputs are these classes already."""
+        return model.classes == self.names
 
     def targets(self, rows: pa.Table) -> Array:
         """(N,) int64 labels, -1 where there are none: such rows teach nothing.
@@ -90,18 +101,16 @@ class Objective:
         """
         from torch.nn import functional
 
-        heads = outputs if isinstance(outputs, tuple) else (outputs,)
-        losses = [
-            functional.cross_entropy(
+        found = heads(outputs)
+        costs = [
+            weight
+            * functional.cross_entropy(
                 head.float(), targets, ignore_index=-1, reduction="sum", label_smoothing=self.smoothing
             )
-            for head in heads
-            if head is not None
+            for weight, head in found
         ]
-        right = (heads[0].detach().argmax(dim=1) == targets).sum()
-        total: torch.Tensor = losses[0]
-        for loss in losses[1:]:
-            total = total + AUXILIARY * loss
+        right = (found[0][1].detach().argmax(dim=1) == targets).sum()
+        total: torch.Tensor = sum(costs[1:], costs[0])
         return total, right.float().view(1)
 
     def answers(self, outputs: Any, targets: Array) -> dict[str, pa.Array]:

@@ -12,14 +12,15 @@ from vision.geolocation.ceiling import Ceiling
 from vision.geolocation.distance import Distance, Formula
 from vision.geolocation.duel import ROUND, Duel
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
+from vision.geolocation.planet import objective, predictor
 from vision.geolocation.references import references
 from vision.geolocation.stored import from_table
 from vision.geolocation.worst import Farthest
 from vision.sphere import EARTH_KM
 
 __all__ = [
-    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "per_cell", "per_image", "references", "suite",
-    "worst",
+    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image", "predictor",
+    "references", "suite", "worst",
 ]  # fmt: skip
 
 

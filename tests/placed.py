@@ -1,0 +1,79 @@
+"""Photos whose looks tell where they were taken, and partitions for them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from vision.accumulator import Array
+from vision.corpus import Corpus, Shard
+from vision.geolocation import s2
+from vision.geolocation.cells import Rule, partition
+from vision.geolocation.counts import Leaves
+from vision.geolocation.means import means, sums
+from vision.geolocation.stored import Cells
+
+TOWNS = np.array([[48.86, 2.35], [48.4, 9.99], [-33.87, 151.21], [-17.7, 179.9], [40.71, -74.0], [64.13, -21.9]])
+"""(6, 2) degrees: where the photos are taken, two of them 580 km from each other and one at the antimeridian."""
+
+
+def places_of(count: int, seed: int = 0, spread: float = 0.3) -> Array:
+    """(N, 2) degrees, round the towns."""
+    generator = np.random.default_rng(seed)
+    found = TOWNS[generator.integers(0, len(TOWNS), count)] + generator.normal(0, spread, (count, 2))
+    found[:, 1] = (found[:, 1] + 180) % 360 - 180
+    return found
+
+
+def photo(place: Array, seed: int, side: int = 32) -> bytes:
+    """A PNG whose colours are those of its latitude and longitude, with noise."""
+    generator = np.random.default_rng(seed)
+    latitude, longitude = np.radians(place)
+    colour = 128 + 90 * np.array([np.sin(latitude), np.sin(longitude), np.cos(longitude)])
+    pixels = np.clip(colour + generator.normal(0, 25, (side, side, 3)), 0, 255)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def cells_of(places: Array, t_max: int, t_min: int = 1) -> Cells:
+    """The adaptive partition of places, with means."""
+    leaves = Leaves.of(s2.ids(np.ascontiguousarray(places[:, 0]), np.ascontiguousarray(places[:, 1])))
+    found = partition(leaves, Rule(t_max, t_min))
+    return Cells(found.cells, found.counts, means(sums(leaves, found.cells), found.counts), about={"t_max": t_max})
+
+
+def write_cells(path: Path, cells: Cells) -> str:
+    """A file of cells."""
+    pq.write_table(cells.table(), path)
+    return str(path)
+
+
+def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, seed: int = 0) -> str:
+    """A corpus of such photos: `sizes` says how many each split has."""
+    shards = []
+    for number, (split, count) in enumerate(sizes.items()):
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        places = places_of(count, 1000 * seed + number)
+        table = pa.table({
+            "id": [f"{split}-{n:05d}.png" for n in range(count)],
+            "image": pa.array([photo(place, 10_000 * number + n) for n, place in enumerate(places)], pa.binary()),
+            "latitude": places[:, 0],
+            "longitude": places[:, 1],
+        })  # fmt: skip
+        for part, start in enumerate(range(0, count, shard_rows)):
+            file = f"{split}/part-{part:05d}.parquet"
+            pq.write_table(table.slice(start, shard_rows), folder / file, row_group_size=16)
+            data = (folder / file).read_bytes()
+            rows = len(table.slice(start, shard_rows))
+            shards.append(Shard(file, rows, len(data), hashlib.sha256(data).hexdigest()))
+    columns = {"latitude": "double", "longitude": "double"}
+    corpus = Corpus(name=folder.name, version=1, columns=columns, shards=tuple(shards))
+    (folder / "corpus.json").write_text(corpus.to_json())
+    return str(folder)

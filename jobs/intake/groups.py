@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import yaml
 
 from jobs import storage
+from jobs.intake.spelling import mapping_file, meant
 from jobs.spec import JobFailed, SpecError, nearest
 
 
@@ -42,15 +43,24 @@ class Groups:
         values = {column: tuple(dict.fromkeys(known.values())) for column, known in spellings.items()}
         return cls(values, spellings)
 
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuse a declared column that is not there.
+
+        Raises:
+            SpecError: naming it, and the nearest.
+        """
+        for name in self.values:
+            if name not in columns:
+                raise SpecError(f"groups: no column {name!r}{nearest(name, list(columns))}")
+
     def schema(self, columns: pa.Schema) -> pa.Schema:
         """The columns, with groups as text.
 
         Raises:
             SpecError: if a declared column is not there.
         """
+        self.check(columns.names)
         for name in self.values:
-            if name not in columns.names:
-                raise SpecError(f"groups: no column {name!r}{nearest(name, columns.names)}")
             if pa.types.is_nested(columns.field(name).type):
                 raise SpecError(f"groups: column {name} is {columns.field(name).type}, not single values")
         return pa.schema([pa.field(f.name, pa.string()) if f.name in self.values else f for f in columns])
@@ -71,21 +81,41 @@ class Groups:
             entries = entries.set_column(entries.column_names.index(name), pa.field(name, pa.string()), values)
         return entries
 
+    def spelt(self, column: str, values: Sequence[str]) -> dict[str, str]:
+        """What each value of a column stands for; a column that was not declared keeps its values.
+
+        Raises:
+            JobFailed: if some were not declared, with a groups file that would take them.
+        """
+        if column not in self.values:
+            return {}
+        known = self.spellings.get(column, {value: value for value in self.values[column]})
+        unknown = [value for value in values if value not in known]
+        if unknown:
+            raise _undeclared(column, unknown, known)
+        return {value: known[value] for value in values}
+
 
 def _meant(
     name: str, found: Sequence[str | None], known: Mapping[str, str], entries: pa.Table, column: pa.ChunkedArray
 ) -> dict[str, str]:
     """What each value that occurs stands for."""
-    meant = {}
-    for value in found:
-        if value is not None and value not in known:
-            first = entries["id"].filter(pc.equal(column, value))[0].as_py()
-            raise JobFailed(
-                f"column {name} has the undeclared value {value!r}, first at {first}{nearest(value, list(known))}"
-            )
-        if value is not None:
-            meant[value] = known[value]
-    return meant
+    values = [value for value in found if value is not None]
+    unknown = [value for value in values if value not in known]
+    if unknown:
+        first = entries["id"].filter(pc.equal(column, unknown[0]))[0].as_py()
+        raise _undeclared(name, unknown, known, f", first at {first}")
+    return {value: known[value] for value in values}
+
+
+def _undeclared(name: str, unknown: Sequence[str], known: Mapping[str, str], where: str = "") -> JobFailed:
+    """One line about the first, all of them below it, and a groups file that would take them."""
+    likely = meant(unknown[0], list(known))
+    line = (
+        f"column {name} has the undeclared value {unknown[0]!r}{where}{f'; did you mean {likely}?' if likely else ''}"
+    )
+    others = [f"undeclared too: {', '.join(map(repr, unknown[1:20]))}"] if len(unknown) > 1 else []
+    return JobFailed(line, [*others, *mapping_file(name, known, unknown[:20])])
 
 
 def _spellings(url: str, column: str, declared: Any) -> dict[str, str]:

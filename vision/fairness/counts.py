@@ -114,13 +114,13 @@ class Cube:
         levels = [tuple(names.get(v, v) for v in known) if p == place else known for p, known in enumerate(self.levels)]
         return _canonical(self.columns, levels, self.counts)
 
-    def top(self, column: str, most: int) -> Cube:
-        """The same counts with all but the `most` frequent values of a column as "(other)"; ties go by the text."""
+    def rare(self, column: str, most: int) -> list[str]:
+        """The values of a column that are not among the `most` frequent ones; ties go by the text."""
         place = self.place(column)
-        totals = np.bincount(self.codes()[place], self.counts.counts, len(self.levels[place]))
+        totals = np.zeros(len(self.levels[place]), np.int64)
+        np.add.at(totals, self.codes()[place], self.counts.counts)
         known = [(v, t) for v, t in zip(self.levels[place], totals.tolist(), strict=True) if v != MISSING]
-        rare = sorted(known, key=lambda pair: (-pair[1], pair[0]))[most:]
-        return self.renamed(column, {value: OTHER for value, _ in rare})
+        return [value for value, _ in sorted(known, key=lambda pair: (-pair[1], pair[0]))[most:]]
 
     def total(self) -> int:
         """How many rows were counted."""
@@ -159,8 +159,9 @@ class Cube:
         )
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, Cube) and (self.columns, self.levels) == (other.columns, other.levels)
-        return same and self.counts == other.counts  # type: ignore[union-attr]
+        if not isinstance(other, Cube) or (self.columns, self.levels) != (other.columns, other.levels):
+            return False
+        return self.counts == other.counts
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -105,7 +105,7 @@ def measured(groups: Grouped, rules: Rules) -> list[Measured]:
         p, test = two_rates(hits, n, *rest) if n >= rules.min_group else (math.nan, "")
         to_rest = _difference((hits, n), rest, rules.confidence)
         part = 1 - n / total if total else math.nan  # a group is part of the whole: group - all = part (group - rest)
-        to_overall = Estimate(*(part * x for x in to_rest[:3]), total) if n < total else NOBODY
+        to_overall = Estimate(part * to_rest.value, part * to_rest.low, part * to_rest.high, total)
         value = rate(hits, n, rules.confidence)
         found.append(Measured(groups.rate.name, cell, hits, value, rest, to_rest, to_overall, n * rarer, p, test))
     return found
@@ -136,18 +136,23 @@ def gap(groups: Grouped, rules: Rules) -> Gap:
     hits, n = groups.hits[enough], groups.n[enough]
     shares = hits / n
     low, high = int(np.argmin(shares)), int(np.argmax(shares))
-    ends = [(int(hits[i]), int(n[i])) for i in (high, low)]
-    cells = [groups.cells[enough[i]] for i in (low, high)]
+    most, least = ((int(hits[i]), int(n[i])) for i in (high, low))
     worst = {True: low, False: high, None: None}[groups.rate.higher_is_better]
     chance = dealt(hits, n)
-    difference = _difference(*ends, rules.confidence)
+    difference = _difference(most, least, rules.confidence)
     return Gap(
-        name, groups.columns, difference, _ratio(ends[1], ends[0], rules.confidence),
-        NOBODY if worst is None else rate(int(hits[worst]), int(n[worst]), rules.confidence), *cells,
-        () if worst is None else groups.cells[enough[worst]],
-        float(chance.mean()), float((1 + (chance >= difference.value - 1e-12).sum()) / (1 + len(chance))),
-        "" if ends[0][0] else "every rate is 0: a ratio of 0 to 0 is not defined",
-    )  # fmt: skip
+        rate=name,
+        columns=groups.columns,
+        difference=difference,
+        ratio=_ratio(least, most, rules.confidence),
+        worst=NOBODY if worst is None else rate(int(hits[worst]), int(n[worst]), rules.confidence),
+        lowest=groups.cells[enough[low]],
+        highest=groups.cells[enough[high]],
+        worst_cell=() if worst is None else groups.cells[enough[worst]],
+        by_chance=float(chance.mean()),
+        p=float((1 + (chance >= difference.value - 1e-12).sum()) / (1 + len(chance))),
+        reason="" if most[0] else "every rate is 0: a ratio of 0 to 0 is not defined",
+    )
 
 
 def dealt(hits: Array, n: Array) -> Array:

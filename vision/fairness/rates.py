@@ -138,8 +138,8 @@ def _groups(part: Cube, columns: Sequence[str]) -> tuple[list[Cell], Array]:
     found, owner = np.unique(keys, return_inverse=True)
     values = np.unravel_index(found, shape) if len(columns) else []
     texts = [[part.levels[p][v] for v in column.tolist()] for p, column in enumerate(values)]
-    cells = [tuple(zip(columns, row, strict=True)) for row in zip(*texts, strict=True)] if len(columns) else [()]
-    return cells, owner
+    cells: list[Cell] = [tuple(zip(columns, row, strict=True)) for row in zip(*texts, strict=True)]
+    return cells if len(columns) else [()], owner
 
 
 def _sums(owner: Array, counts: Array, size: int) -> Array:
@@ -149,7 +149,9 @@ def _sums(owner: Array, counts: Array, size: int) -> Array:
 
 
 def _texts(cube: Cube, column: str) -> Array:
+    """(C,) the value of a column in each cell."""
     if column not in cube.columns:
         return np.full(len(cube.counts.keys), MISSING, object)
     place = cube.place(column)
-    return np.array([*cube.levels[place], None], object)[cube.codes()[place]]
+    values: Array = np.array([*cube.levels[place], None], object)[cube.codes()[place]]
+    return values

@@ -8,7 +8,7 @@ most `MOST_PERSONS`; more are refused with their number, because a driver holds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -77,17 +77,28 @@ class Tally:
         mine = {name: columns[name] for name in self.columns}
         added = replace(self, cube=Cube.of(mine, weights), scores=None, sums=None, persons=None)
         if scores is not None and {TRUTH, PREDICTION} <= set(columns):
-            added = replace(added, **self._scored(columns, scores, weights))
+            rows, amounts = self._scored(columns, scores, weights)
+            added = replace(added, scores=rows, sums=amounts)
         if persons is not None and self.person is not None:
             added = replace(added, persons=Cube.of({self.person: persons, **mine}, weights))
         return self.merge(added)
 
     def merge(self, other: Self) -> Self:
-        names = ("cube", "scores", "sums", "persons")
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
-        whole = replace(self, **{n: a.merge(b) if a and b else a or b for n, (a, b) in pairs.items()})
+        whole = replace(
+            self,
+            cube=_both(self.cube, other.cube),
+            scores=_both(self.scores, other.scores),
+            sums=_both(self.sums, other.sums),
+            persons=_both(self.persons, other.persons),
+        )
         whole._check()
         return whole
+
+    def each(self, change: Callable[[Cube], Cube]) -> Self:
+        """The same with every cube changed alike."""
+        cubes = (self.cube, self.scores, self.sums, self.persons)
+        cube, scores, sums, persons = (None if one is None else change(one) for one in cubes)
+        return replace(self, cube=cube, scores=scores, sums=sums, persons=persons)
 
     def _check(self) -> None:
         if self.cube is not None:
@@ -96,8 +107,8 @@ class Tally:
             found = len(self.persons.levels[0])
             raise ValueError(f"column {self.person} has {found:,} values so far, and persons may be {MOST_PERSONS:,}")
 
-    def _scored(self, columns: Mapping[str, Coded], scores: Array, weights: Array | None) -> dict[str, Cube]:
-        """Rows that have truth, answer and score, by group, bin and right or wrong."""
+    def _scored(self, columns: Mapping[str, Coded], scores: Array, weights: Array | None) -> tuple[Cube, Cube]:
+        """Rows that have truth, answer and score, by group, bin and right or wrong; and their scores."""
         truth, prediction = (np.asarray(columns[n].levels, object)[columns[n].codes] for n in (TRUTH, PREDICTION))
         kept = np.flatnonzero((truth != MISSING) & (prediction != MISSING) & ~np.isnan(scores))
         parts = {name: Coded(columns[name].codes[kept], columns[name].levels) for name in self.by}
@@ -105,4 +116,10 @@ class Tally:
         parts[RIGHT] = Coded((truth == prediction)[kept].astype(np.int8), ["0", "1"])
         ours = np.ones(len(kept), np.int64) if weights is None else weights[kept]
         fixed = np.rint(scores[kept] * 2.0**FIXED).astype(np.int64) * ours
-        return {"scores": Cube.of(parts, ours), "sums": Cube.of(parts, fixed)}
+        return Cube.of(parts, ours), Cube.of(parts, fixed)
+
+
+def _both(one: Cube | None, other: Cube | None) -> Cube | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one.merge(other)

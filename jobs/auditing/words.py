@@ -1,0 +1,64 @@
+"""The sentences of an audit's report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from jobs.auditing.findings import Found
+from vision.fairness import sentences
+from vision.fairness.disparity import Rules
+from vision.fairness.persons import conflicts
+from vision.fairness.tally import Tally
+
+_NAMED = 10
+
+
+class Words(Protocol):
+    """What of a job is said in its report."""
+
+    @property
+    def by(self) -> tuple[str, ...]: ...
+
+    @property
+    def where(self) -> str | None: ...
+
+    @property
+    def cluster_by(self) -> str | None: ...
+
+    @property
+    def annotated_by(self) -> str | None: ...
+
+
+def notes(asked: Words, rules: Rules, tally: Tally, found: Found) -> tuple[str, ...]:
+    """Findings first, then what they rest on."""
+    assert tally.cube is not None
+    said = [sentences.of_gap(gap) for gap in found.gaps]
+    said += sentences.of_family(found.groups, rules) if found.groups else []
+    said += [f"equalized odds by {' by '.join(columns)}: {odds.reason}" for columns, odds in found.odds.items()
+             if math.isnan(odds.difference.value)]  # fmt: skip
+    total = tally.cube.total()
+    said += [
+        sentences.of_unknown(composition.columns, composition.unknown, total)
+        for composition in found.compositions
+        if composition.unknown and len(composition.columns) == 1
+    ]
+    said += _conflicts(asked, tally)
+    said += sentences.of_annotation(asked.by, asked.annotated_by)
+    rows = f"{total:,} rows" + (f" where {asked.where}" if asked.where else "")
+    return (*said, f"{rows} were counted once; every figure follows from these counts")
+
+
+def _conflicts(asked: Words, tally: Tally) -> Sequence[str]:
+    """Whoever is in two groups of one column."""
+    if tally.persons is None:
+        return []
+    said = []
+    for column in asked.by:
+        found = conflicts(tally.persons, column)
+        if found:
+            names = ", ".join(name for name, _ in found[:_NAMED])
+            more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
+            said.append(f"{len(found):,} values of {asked.cluster_by} are in several groups of {column}: {names}{more}")
+    return said

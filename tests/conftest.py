@@ -64,6 +64,9 @@ def ray_session() -> Iterator[None]:
     os.environ.pop("RAY_ADDRESS", None)
     from jobs.engine.joining import start_ray
 
-    ray = start_ray(2)
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers find the tests' own classes whatever program runs the suite.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+        ray = start_ray(2)
     yield
     ray.shutdown()

@@ -6,10 +6,12 @@ those counts. So the answer is the same to the last bit for any sharding, and a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.auditing import beyond, given, reporting
+from jobs.auditing import attribute, beyond, given, reporting
 from jobs.auditing.counting import count
 from jobs.auditing.findings import Asked, Found, read
 from jobs.auditing.naming import named
@@ -22,6 +24,7 @@ from jobs.intake.groups import Groups
 from jobs.records import Reads
 from jobs.spec import Context, Plain, Report, SpecError
 from jobs.tables import roles
+from vision.fairness import published
 from vision.fairness.disparity import Rules
 from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
@@ -52,6 +55,14 @@ class Audit(Reads):
     level: float = Field(0.05, gt=0, lt=1, description="share of findings that may be false")
     max_groups: int = Field(1000, ge=2, le=1_000_000, description="values that a column of --by may have")
     top: int | None = Field(None, ge=1, description="keep the most frequent values of a column, the rest as (other)")
+    second: tuple[str, ...] = Field(
+        (), description="COLUMN=OTHER: another annotation of a column of --by, to agree with"
+    )
+    checked: str | None = Field(
+        None,
+        description="table with a predicted column of --by beside the column true (and count): bounds on true rates",
+    )
+    published: str | None = Field(None, description="published figures to set beside: lfw, ijb-a or adience")
     annotated_by: str | None = Field(None, description="who said which group a row belongs to")
     workers: int | None = Field(
         None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
@@ -79,11 +90,17 @@ class Audit(Reads):
         source, columns, declared, classes, tags = self._source()
         outcomes = tuple(n for n, role in ((TRUTH, columns.truth), (PREDICTION, columns.prediction)) if role)
         most = 1_000_000 if self.top else self.max_groups
-        zero = Tally(self.by, outcomes, most, self.cluster_by)
+        zero = Tally(self.by, outcomes, most, columns.also, self.cluster_by)
         tally = count(source, columns, zero, self.workers, self.retry_s, context or Plain())
         if tally.cube is None or not tally.cube.total():
             raise SpecError("there is no row to audit")
         return self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
+
+    def estimate(self, context: Context) -> Mapping[str, str]:
+        """The rows that would be read, as far as footers and manifests tell."""
+        source, columns, *_ = self._source()
+        rows = f"{source.rows:,}" if source.rows else "not known before they are read"
+        return {"rows": f"{rows} in {len(source.parts):,} files", "columns": ", ".join(columns.needed)}
 
     def _report(self, tally: Tally, truth: str | None, declared: Groups, tags: dict[str, str]) -> Report:
         assert tally.cube is not None
@@ -91,19 +108,26 @@ class Audit(Reads):
         asked = Asked(self.by, self.order, self.metrics, self.positive, truth, declared.values, rules)
         try:
             found = read(tally.cube, asked)
+            known = published.beside(self.published, found.compositions) if self.published else []
         except ValueError as error:
             raise SpecError(str(error)) from None
         far = {} if self.reference is None else distances(self.reference, found.compositions)
+        agreed, agreements = attribute.agreements(tally.cube, attribute.pairs(self.second, self.by))
+        ends = None if self.checked is None else attribute.checked(self.checked, tally.cube, asked, list(found.overall))
+        more = {"agreements": agreements, "true_groups": ends, "published": reporting.published(known)}
         tables = {**reporting.ranked(found), **reporting.tables(found, far), **beyond.tables(tally, asked, found)}
         return Report(
-            metrics={**reporting.metrics(found), **reporting.far(far)},
+            metrics={**reporting.metrics(found), **reporting.far(far), **agreed},
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
             output=tags.get("predictions") or tags.get("table") or tags.get("corpus"),
             errors=_unanswered(found),
-            tables=tables,
+            tables={**tables, **{name: table for name, table in more.items() if table is not None}},
             tags=tags,
             notes=notes(self, rules, tally, found),
         )
+
+    def _also(self) -> tuple[str, ...]:
+        return tuple(attribute.pairs(self.second, self.by).values())
 
     def _roles(self) -> dict[str, str]:
         if self.columns and self.table is None:
@@ -119,7 +143,7 @@ class Audit(Reads):
                 raise SpecError("audit takes --table, or --corpus with or without --predictions, not both")
             url, names = storage.absolute(self.table), self._roles()
             files = Files.of(url, self)
-            columns = Columns(self.by, person=self.cluster_by, **names)
+            columns = Columns(self.by, person=self.cluster_by, also=self._also(), **names)
             columns.check(files.names(), url)
             declared.check(files.names())
             digest = {"table_sha256": sha256(url)} if files.parts == (url,) else {"files": str(len(files.parts))}
@@ -139,7 +163,7 @@ class Audit(Reads):
         assert reading is not None
         corpus = reading.corpus if answers is None else answers.corpus
         shards = Shards.of(reading, answers)
-        columns = shards.columns(self.by, self.cluster_by)
+        columns = shards.columns(self.by, self.cluster_by, self._also())
         columns.check(shards.names(), reading.url)
         declared.check(shards.names())
         tags = {"corpus": reading.url, "corpus_version": str(corpus.version), "corpus_digest": corpus.digest}

@@ -61,7 +61,7 @@ class Counter:
         roles = {TRUTH: named.truth, PREDICTION: named.prediction}
         outcomes = {role: coded(table[name]) for role, name in roles.items() if name}
         return tally.update(
-            {**{name: coded(table[name]) for name in named.by}, **outcomes},
+            {**{name: coded(table[name]) for name in (*named.by, *named.also)}, **outcomes},
             None if named.count is None else _counts(table, named.count),
             None if named.score is None else _scores(table, named.score),
             None if named.person is None else coded(table[named.person]),

@@ -19,7 +19,7 @@ def named(tally: Tally, columns: Columns, declared: Groups, classes: tuple[str, 
         JobFailed: if a value was not declared, with a groups file that would take it.
     """
     assert tally.cube is not None
-    names = {column: _spelt(tally.cube, column, column, declared) for column in tally.by}
+    names = {column: _spelt(tally.cube, column, column, declared) for column in (*tally.by, *tally.also)}
     for role, column in ((TRUTH, columns.truth), (PREDICTION, columns.prediction)):
         if role in tally.outcomes and column is not None:
             names[role] = _classes(classes) if classes else _spelt(tally.cube, role, column, declared)

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from jobs.auditing.findings import Found
 from vision.accumulator import Cell, Estimate, plotted
-from vision.fairness.disparity import Gap
+from vision.fairness.disparity import Gap, Measured
+from vision.fairness.published import Beside
 from vision.fairness.rates import RATES
 from vision.fairness.representation import Composition, Distance, spelt
 from vision.reliability import Reliability
@@ -54,11 +55,11 @@ def _extreme(name: str) -> Callable[..., Estimate]:
 def tables(found: Found, distances: Mapping[tuple[str, ...], Distance]) -> dict[str, pa.Table]:
     """`disparities`, `groups_tested`, `representation`, and what else there is."""
     made = {
-        "disparities": _table([_gap(gap) for gap in found.gaps] + _odds(found)),
-        "groups_tested": _table([_tested(one) for one in found.groups]),
-        "representation": _table(_representation(found.compositions, distances)),
-        "reference": _table([_distance(columns, one) for columns, one in distances.items()]),
-        "associations": _table([{**asdict(a), "columns": " x ".join(a.columns)} for a in found.associations]),
+        "disparities": table([_gap(gap) for gap in found.gaps] + _odds(found)),
+        "groups_tested": table([_tested(one) for one in found.groups]),
+        "representation": table(_representation(found.compositions, distances)),
+        "reference": table([_distance(columns, one) for columns, one in distances.items()]),
+        "associations": table([{**asdict(a), "columns": " x ".join(a.columns)} for a in found.associations]),
     }
     return {name: table for name, table in made.items() if table is not None}
 
@@ -84,12 +85,24 @@ def calibration(found: Sequence[tuple[Cell, Reliability]]) -> pa.Table | None:
             accuracy = sum(state.counts[1::2]) / n
             rows.append({"group": spelt(cell), **_parts("calibration_error", error), "mean_score": mean,
                          "accuracy": accuracy, "n": n})  # fmt: skip
-    return _table(rows)
+    return table(rows)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table | None:
-    """Rows as a table, nan as null; None without rows."""
-    return _table(rows)
+def published(rows: Sequence[Beside]) -> pa.Table | None:
+    """Published shares beside those found."""
+    return table(
+        [
+            {
+                "figure": f"{one.figure.column}={one.figure.group}",
+                "published": one.figure.share,
+                "recomputable": "yes" if one.figure.recomputable else "no",
+                "found_in": one.column or "",
+                **_parts("found", one.found or Estimate(math.nan, math.nan, math.nan, 0)),
+                "note": one.figure.note,
+            }
+            for one in rows
+        ]
+    )
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
@@ -120,7 +133,7 @@ def _odds(found: Found) -> list[dict[str, Any]]:
     return rows
 
 
-def _tested(one: Any) -> dict[str, Any]:
+def _tested(one: Measured) -> dict[str, Any]:
     return {
         "rate": one.rate,
         "group": spelt(one.cell),
@@ -134,6 +147,7 @@ def _tested(one: Any) -> dict[str, Any]:
         "p_adjusted": one.adjusted,
         "p_holm": one.holm,
         "verdict": one.verdict,
+        "reason": "" if one.value.n else f"0 of 0: no row to take {RATES[one.rate].formula} of",
     }
 
 
@@ -166,6 +180,7 @@ def _distance(columns: tuple[str, ...], one: Distance) -> dict[str, Any]:
         "freedom": one.freedom,
         "p": one.p,
         "cramers_v": one.cramers_v,
+        "reason": "" if math.isfinite(one.kl) else "a group that the reference lacks has rows: kl is not defined",
     }
 
 
@@ -173,8 +188,8 @@ def _parts(name: str, value: Estimate) -> dict[str, float]:
     return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table | None:
-    """Rows as a table, nan and infinity as null."""
+def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table | None:
+    """Rows as a table, nan and infinity as null; None without rows."""
     if not rows:
         return None
     known = {name: [_known(row[name]) for row in rows] for name in rows[0]}
@@ -198,5 +213,5 @@ def ranked(found: Found) -> dict[str, pa.Table]:
     """The groups that were tested as bars of one rate, the worst first."""
     mine = [one for one in found.groups if one.rate == "top1" and one.value.n]
     rows = [{"group": spelt(one.cell), "error": 1 - one.value.value} for one in mine]
-    made = _table(sorted(rows, key=lambda row: -row["error"]))
+    made = table(sorted(rows, key=lambda row: -row["error"]))
     return {} if made is None else {"errors_by_group": plotted(made, kind="bars", label="group", value="error")}

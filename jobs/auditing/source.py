@@ -39,10 +39,11 @@ class Columns:
     count: str | None = None
     person: str | None = None
     id: str | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def needed(self) -> list[str]:
-        named = (*self.by, self.truth, self.prediction, self.score, self.count, self.person)
+        named = (*self.by, *self.also, self.truth, self.prediction, self.score, self.count, self.person)
         return list(dict.fromkeys(name for name in named if name))
 
     def check(self, known: Sequence[str], what: str) -> None:
@@ -101,12 +102,12 @@ class Shards:
     def _whole(self, part: str) -> pa.Table:
         return self.reading.small(part) if self.answers is None else self.answers.piece(part)
 
-    def columns(self, by: tuple[str, ...], person: str | None) -> Columns:
+    def columns(self, by: tuple[str, ...], person: str | None, also: tuple[str, ...]) -> Columns:
         """The contract's names for the roles, as far as the columns are there."""
         known = self.names()
         roles = {"truth": "label", "prediction": PREDICTED + "label", "score": PREDICTED + "score"}
         found = {role: name for role, name in roles.items() if name in known} if self.answers is not None else {}
-        return Columns(by, person=person, **found)
+        return Columns(by, person=person, also=also, **found)
 
 
 @dataclass(frozen=True)

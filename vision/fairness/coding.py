@@ -28,9 +28,9 @@ def coded(column: Any) -> Coded:
     A dictionary or whole numbers from 0 to 4095 take 1 to 3 ns a row, texts some 10 ns.
     """
     if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks == 1 else pa.chunked_array(column.chunks).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):  # nothing, or dictionaries that were not one
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
     if pa.types.is_integer(column.type) and not column.null_count and len(column):
         numbers = column.to_numpy(zero_copy_only=False)
         if numbers.min() >= 0 and numbers.max() < _SMALL:

@@ -92,11 +92,9 @@ class Cube:
         )
 
     def over(self, columns: Sequence[str]) -> Cube:
-        """The counts by fewer columns, or in another order."""
-        places = [self.place(name) for name in columns]
-        codes = self.codes()
-        parts = {self.columns[p]: Coded(codes[p], self.levels[p]) for p in places}
-        return Cube.of(parts, self.counts.counts) if parts else replace(self, columns=(), levels=())
+        """The counts by fewer columns, at least one, or by the same in another order."""
+        places, codes = [self.place(name) for name in columns], self.codes()
+        return Cube.of({self.columns[p]: Coded(codes[p], self.levels[p]) for p in places}, self.counts.counts)
 
     def place(self, column: str) -> int:
         """Where a column stands.
@@ -136,8 +134,8 @@ class Cube:
             found = len(self.levels[self.place(column)])
             if found > most:
                 raise ValueError(
-                    f"column {column} has {found:,} values so far, and groups may have {most:,}: "
-                    "keep the most frequent and count the rest as (other), or choose another column"
+                    f"column {column} has {found:,} values so far, and one of groups may have {most:,} (max_groups); "
+                    "top keeps the most frequent ones and counts the rest as (other)"
                 )
 
     def to_bytes(self) -> bytes:

@@ -131,8 +131,7 @@ def gap(groups: Grouped, rules: Rules) -> Gap:
     name = groups.rate.name
     enough = np.flatnonzero(groups.n >= max(1, rules.min_group))
     if len(enough) < 2:
-        few = f"fewer than two groups have {rules.min_group} rows with {groups.rate.formula.partition('|')[2] or 'y'}"
-        return Gap(name, groups.columns, reason=few.strip())
+        return Gap(name, groups.columns, reason=f"fewer than two groups have {rules.min_group} rows to take it of")
     hits, n = groups.hits[enough], groups.n[enough]
     shares = hits / n
     low, high = int(np.argmin(shares)), int(np.argmax(shares))

@@ -62,13 +62,10 @@ def rates(persons: Cube, rate: Rate, columns: Sequence[str], positive: str | Non
     """A rate in every known group, by row and by person; 5 s for a million persons."""
     person = persons.columns[0]
     pairs = by_group(persons, rate, [person, *columns], positive)
-    cells = [cell[1:] for cell in pairs.cells]
-    found = []
-    for cell in sorted(set(cells)):
-        mine = np.array([place for place, other in enumerate(cells) if other == cell and pairs.n[place]], np.int64)
-        if len(mine):
-            found.append(_one(cell, pairs, mine))
-    return found
+    places: dict[Cell, list[int]] = {}
+    for place in np.flatnonzero(pairs.n).tolist():
+        places.setdefault(pairs.cells[place][1:], []).append(place)
+    return [_one(cell, pairs, np.array(mine)) for cell, mine in sorted(places.items())]
 
 
 def _one(cell: Cell, pairs: Grouped, mine: Array) -> ByPerson:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vision.accumulator import Cell, Estimate
+from vision.accumulator import Estimate
 from vision.fairness.disparity import Gap, Measured, Rules
 from vision.fairness.representation import spelt
 
@@ -79,9 +79,9 @@ def of_annotation(columns: Sequence[str], annotated_by: str | None) -> list[str]
     return sentences
 
 
-def of_unknown(column: Cell | Sequence[str], unknown: int, total: int) -> str:
+def of_unknown(columns: Sequence[str], unknown: int, total: int) -> str:
     """Rows whose group nobody knows."""
-    return f"{unknown:,} of {total:,} rows have no {' and '.join(map(str, column))}: they are in no group's figures"
+    return f"{unknown:,} of {total:,} rows have no {' or no '.join(columns)}: they are in no group's figures"
 
 
 def _shown(value: Estimate) -> str:

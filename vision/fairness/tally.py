@@ -37,8 +37,9 @@ class Tally:
         by: columns of the groups.
         outcomes: which of truth and prediction there are.
         most: values that a group's column may have.
+        also: columns that are counted beside the groups, such as another annotator's.
         person: the column of persons, if they are counted.
-        cube: by (*by, *outcomes).
+        cube: by (*by, *outcomes, *also).
         scores, sums: by (*by, bin, right): rows, and their scores in units of 2**-24.
         persons: by (person, *by, *outcomes).
     """
@@ -46,6 +47,7 @@ class Tally:
     by: tuple[str, ...]
     outcomes: tuple[str, ...] = ()
     most: int = 1000
+    also: tuple[str, ...] = ()
     person: str | None = None
     cube: Cube | None = None
     scores: Cube | None = None
@@ -66,7 +68,7 @@ class Tally:
         """Add rows.
 
         Args:
-            columns: the codes of `by` and `outcomes`.
+            columns: the codes of `by`, `outcomes` and `also`.
             weights: (N,) int64 that each row stands for.
             scores: (N,) of the answers, nan where there is none.
             persons: whom each row belongs to.
@@ -75,7 +77,8 @@ class Tally:
             ValueError: if a column has too many values, or a score is outside 0..1.
         """
         mine = {name: columns[name] for name in self.columns}
-        added = replace(self, cube=Cube.of(mine, weights), scores=None, sums=None, persons=None)
+        beside = {name: columns[name] for name in self.also}
+        added = replace(self, cube=Cube.of(mine | beside, weights), scores=None, sums=None, persons=None)
         if scores is not None and {TRUTH, PREDICTION} <= set(columns):
             rows, amounts = self._scored(columns, scores, weights)
             added = replace(added, scores=rows, sums=amounts)
@@ -102,7 +105,7 @@ class Tally:
 
     def _check(self) -> None:
         if self.cube is not None:
-            self.cube.check(self.by, self.most)
+            self.cube.check((*self.by, *self.also), self.most)
         if self.persons is not None and len(self.persons.levels[0]) > MOST_PERSONS:
             found = len(self.persons.levels[0])
             raise ValueError(f"column {self.person} has {found:,} values so far, and persons may be {MOST_PERSONS:,}")

@@ -109,6 +109,9 @@ def test_persons_and_rows_stand_side_by_side() -> None:
     assert women["by_row"] == group(report, gender="female")["top1"].value
     assert women["by_row_low"] < women["by_row"] < women["by_row_high"]
     assert women["persons"] < women["rows"]
+    gap = row(report, "disparities_by_person", rate="top1")
+    assert gap["by_row"] == row(report, "disparities", rate="top1")["difference"]
+    assert gap["low_persons_redrawn"] < gap["by_row"] < gap["high_persons_redrawn"]
     shares = row(report, "shares_by_person", group="gender=female")
     people = {(p, g) for p, g in zip(table["person"].to_pylist(), table["gender"].to_pylist(), strict=True)}
     assert shares["persons"] == sum(g == "female" for _, g in people)

@@ -105,3 +105,20 @@ def test_a_group_of_too_many_values_is_refused() -> None:
         Tally(("tone",), ("truth", "prediction")).update(
             {name: coded(pa.array(["a"])) for name in ("tone", "truth", "prediction")}, scores=np.array([1.5])
         )
+
+
+def test_a_person_in_both_groups_is_drawn_for_both_alike() -> None:
+    """Answers that go with the person alone: where everybody is in both groups, there is no gap in any draw."""
+    who = [f"p{n}" for n in range(60)] * 2
+    right = [str(n % 3 // 2) for n in range(60)] * 2
+    columns = {"tone": ["a"] * 60 + ["b"] * 60, "truth": ["1"] * 120, "prediction": right}
+    for names, width in ((who, 0.0), ([f"{n} {name}" for n, name in enumerate(who)], 0.3)):
+        coded_columns = {name: coded(pa.array(values)) for name, values in columns.items()}
+        tally = Tally(("tone",), ("truth", "prediction"), person="who").update(
+            coded_columns, persons=coded(pa.array(names))
+        )
+        assert tally.persons is not None
+        (found,) = persons.redrawn(tally.persons, [(RATES["top1"], ("tone",))])
+        by_row, by_person = found.difference((("tone", "a"),), (("tone", "b"),))
+        assert by_row.value == by_person == 0
+        assert by_row.high - by_row.low == pytest.approx(width, abs=0.1)

@@ -13,7 +13,7 @@ from pydantic import Field
 from jobs import flow, records, storage
 from jobs.auditing import attribute, beyond, given, reporting
 from jobs.auditing.counting import count
-from jobs.auditing.findings import Asked, Found, read
+from jobs.auditing.findings import Asked, read
 from jobs.auditing.naming import named
 from jobs.auditing.reference import distances
 from jobs.auditing.source import ROLES, Columns, Files, Shards, Source
@@ -120,7 +120,7 @@ class Audit(Reads):
             metrics={**reporting.metrics(found), **reporting.far(far), **agreed},
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
             output=tags.get("predictions") or tags.get("table") or tags.get("corpus"),
-            errors=_unanswered(found),
+            errors=found.unanswered,
             tables={**tables, **{name: table for name, table in more.items() if table is not None}},
             tags=tags,
             notes=notes(self, rules, tally, found),
@@ -172,8 +172,3 @@ class Audit(Reads):
             tags |= {"predictions": answers.output, "model_digest": answers.tags["model_digest"]}
         known = {name: tuple(values) for name, values in corpus.groups.items() if name in self.by}
         return shards, columns, declared if declared.values else Groups(known), corpus.classes, tags
-
-
-def _unanswered(found: Found) -> int:
-    answered = found.overall.get("answered")
-    return 0 if answered is None else round((1 - answered.value) * answered.n)

@@ -48,6 +48,7 @@ class Found:
         groups: a row for each rate and group.
         gaps, odds: the widest of each rate by each combination; equalized odds likewise.
         compositions: who is there, by each combination.
+        unanswered: rows without an answer.
     """
 
     overall: Mapping[str, Estimate]
@@ -56,6 +57,7 @@ class Found:
     odds: Mapping[tuple[str, ...], Odds]
     compositions: tuple[Composition, ...]
     associations: tuple[Association, ...]
+    unanswered: int = 0
 
     def by_cell(self) -> list[tuple[Cell, dict[str, Estimate]]]:
         """Every group with its share and its rates."""
@@ -97,7 +99,16 @@ def read(cube: Cube, asked: Asked) -> Found:
         odds,
         tuple(representation.composition(cube, columns, asked.declared) for columns in asked.combinations),
         tuple(representation.association(cube, *pair) for pair in combinations(asked.by, 2)),
+        _unanswered(cube),
     )
+
+
+def _unanswered(cube: Cube) -> int:
+    """Rows without an answer; none where nothing was to be answered."""
+    if rates.PREDICTION not in cube.columns:
+        return 0
+    hits, n = rates.overall(cube, rates.RATES["answered"])
+    return n - hits
 
 
 def _rates(cube: Cube, asked: Asked) -> list[rates.Rate]:
@@ -109,8 +120,6 @@ def _rates(cube: Cube, asked: Asked) -> list[rates.Rate]:
             raise ValueError(f"metrics: {name} {why} (there are: {', '.join(known) or 'none'})")
     if asked.names:
         return [known[name] for name in asked.names]
-    if "answered" in known:
-        hits, n = rates.overall(cube, known["answered"])
-        if hits == n:  # nobody is missing: these would say nothing, or the same again
-            known = {name: one for name, one in known.items() if name not in ("answered", "top1_all")}
+    if not _unanswered(cube):  # nobody is missing: these would say nothing, or the same again
+        known = {name: one for name, one in known.items() if name not in ("answered", "top1_all")}
     return list(known.values())

@@ -44,6 +44,9 @@ def notes(asked: Words, rules: Rules, tally: Tally, found: Found) -> tuple[str, 
         for composition in found.compositions
         if composition.unknown and len(composition.columns) == 1
     ]
+    if found.unanswered:
+        below = "they are below the line of every rate but top1 and ppv"
+        said.append(f"{found.unanswered:,} of {total:,} rows have no answer: {below}")
     said += _conflicts(asked, tally)
     said += sentences.of_annotation(asked.by, asked.annotated_by)
     rows = f"{total:,} rows" + (f" where {asked.where}" if asked.where else "")

@@ -83,7 +83,10 @@ def test_what_was_planted_is_found_and_named() -> None:
     assert "rows have no tone: they are in no group's figures" in said(report)
     assert "as annotated in the source, by whom is not said" in said(report)
     assert {"answered", "top1_all"} <= set(report.metrics)
-    assert report.errors > 0
+    assert f"{report.errors:,} of 6,000 rows have no answer" in said(report)
+    alone = audit(table="rows.csv", columns=ROLES, by=("tone",), metrics=("top1",))
+    assert list(alone.groups[0][1]) == ["share", "top1"]
+    assert alone.errors == report.errors > 0
     assert report.metrics["equalized_odds.difference.tone.gender"].value > 0.15
 
 

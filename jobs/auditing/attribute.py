@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +38,7 @@ def pairs(second: Sequence[str], by: Sequence[str]) -> dict[str, str]:
 
 def agreements(cube: Cube, said: dict[str, str]) -> tuple[dict[str, Estimate], pa.Table | None]:
     """Agreement and kappa of each pair of columns, as metrics and as a table."""
-    metrics, rows = {}, []
+    metrics, rows = dict[str, Estimate](), list[dict[str, Any]]()
     for column, other in said.items():
         found = agreement(cube, column, other)
         metrics |= {f"agreement.{column}": found.share, f"kappa.{column}": found.kappa}

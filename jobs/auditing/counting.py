@@ -15,6 +15,7 @@ from vision.accumulator import Array
 from vision.fairness.coding import coded
 from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
+from vision.summing import Summing
 
 SMALL = 20_000_000
 """Rows that one process counts sooner than Ray starts."""
@@ -41,26 +42,26 @@ class Counter:
             SpecError: if a column is missing, holds too many values or no numbers.
             JobFailed: if a shard is missing or damaged.
         """
-        tally = self.zero
+        tallies = Summing[Tally]()
         try:
             for part in parts:
                 for table in self.source.tables(part, self.columns):
-                    tally = self._add(tally, table)
+                    tallies.add(self._counted(table))
+            return tallies.total(self.zero)
         except pa.ArrowInvalid as error:
             raise JobFailed(f"{', '.join(parts)} cannot be read: {str(error).splitlines()[0]}") from None
         except (SpecError, JobFailed):
             raise
         except ValueError as error:
             raise SpecError(str(error)) from None
-        return tally
 
-    def _add(self, tally: Tally, table: pa.Table) -> Tally:
+    def _counted(self, table: pa.Table) -> Tally:
         if not len(table):
-            return tally
+            return self.zero
         named = self.columns
         roles = {TRUTH: named.truth, PREDICTION: named.prediction}
         outcomes = {role: coded(table[name]) for role, name in roles.items() if name}
-        return tally.update(
+        return self.zero.update(
             {**{name: coded(table[name]) for name in (*named.by, *named.also)}, **outcomes},
             None if named.count is None else _counts(table, named.count),
             None if named.score is None else _scores(table, named.score),
@@ -82,17 +83,18 @@ def count(
     workers = min(joining.workers_for(workers, source.rows, SMALL), len(source.parts))
     step = max(1, len(source.parts) // (TASKS_A_WORKER * max(1, workers)))
     runs = [source.parts[start : start + step] for start in range(0, len(source.parts), step)]
-    tally, done, start = zero, 0, time.monotonic()
-    for run, found in pool.spread(runs, Counter(source, columns, zero).make, workers, retry_s=retry_s):
-        try:
-            tally = tally.merge(found)
-        except ValueError as error:
-            raise SpecError(str(error)) from None
-        done += len(run)
-        rows = 0 if tally.cube is None else tally.cube.total()
-        rate = rows / max(time.monotonic() - start, 1e-9)
-        context.progress(Progress(done, len(source.parts), rows, source.rows or rows, 0, rate, max(1, workers)))
-    return tally
+    tallies, rows, done, start = Summing[Tally](), 0, 0, time.monotonic()
+    try:
+        for run, found in pool.spread(runs, Counter(source, columns, zero).make, workers, retry_s=retry_s):
+            tallies.add(found)
+            rows, done = rows + (0 if found.cube is None else found.cube.total()), done + len(run)
+            rate = rows / max(time.monotonic() - start, 1e-9)
+            context.progress(Progress(done, len(source.parts), rows, source.rows or rows, 0, rate, max(1, workers)))
+        return tallies.total(zero)
+    except (SpecError, JobFailed):
+        raise
+    except ValueError as error:  # groups that are few in each shard and too many in all
+        raise SpecError(str(error)) from None
 
 
 def _counts(table: pa.Table, name: str) -> Array:

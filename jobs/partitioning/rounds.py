@@ -22,7 +22,8 @@ from jobs.spec import JobFailed
 from vision.accumulator import Array, Counts
 from vision.geolocation import s2
 from vision.geolocation.cells import Partition, Rule, divide, kept
-from vision.geolocation.counts import CellCounts, Summing
+from vision.geolocation.counts import CellCounts
+from vision.summing import Summing
 
 FIRST_LEVEL = 10
 DEEPER = 5
@@ -42,7 +43,7 @@ class Rounds(Iterator[Task]):
         self._waiting = 0
         self._start: Array = s2.FACES
         self._done: list[tuple[Array, Array]] = []
-        self._tables = Summing()
+        self._tables = Summing[CellCounts]()
         self._partition: Partition | None = None
         self._sums = np.empty((0, 3), np.int64)
         self.rejected = Counts()
@@ -86,8 +87,8 @@ class Rounds(Iterator[Task]):
 
     def _cut(self, level: int) -> None:
         """Divide as far as the counts go, and ask for what they do not tell."""
-        table: CellCounts = self._tables.total(level)
-        self._tables = Summing()
+        table = self._tables.total(CellCounts(level))
+        self._tables = Summing[CellCounts]()
         if self.opening:
             self.rejected, self.photos = table.rejected, table.counts.total()
         done = divide(table.leaves().count, self._start, self._rule, level)

@@ -21,7 +21,8 @@ from jobs.partitioning.state import Kept
 from jobs.spec import JobFailed
 from vision.accumulator import Array, Counts
 from vision.geolocation import means
-from vision.geolocation.counts import CellCounts, Leaves, Summing
+from vision.geolocation.counts import CellCounts, Leaves
+from vision.summing import Summing
 
 _ROWS = 1 << 18
 _AHEAD = 1 << 21
@@ -91,7 +92,7 @@ class Surveyor:
             SpecError: if a column is not there or holds no numbers.
             JobFailed: if the shard is missing or damaged.
         """
-        tables, photos, read = Summing(), 0, 0
+        tables, photos, read = Summing[CellCounts](), 0, 0
         sums = np.zeros((0 if task.within is None else len(task.within), 3), np.int64)
         for source in task.sources:
             kept, was_read = self._kept(source)
@@ -103,7 +104,7 @@ class Surveyor:
                 sums += means.sums(kept.leaves, task.within)
         if task.level is None:
             return Answer(None, sums, len(task.sources), photos, read)
-        return Answer(tables.total(task.level), None, len(task.sources), photos, read)
+        return Answer(tables.total(CellCounts(task.level)), None, len(task.sources), photos, read)
 
     def _kept(self, source: Source) -> tuple[Kept, bool]:
         """A shard's ids, and whether it had to be read for them."""

@@ -72,6 +72,31 @@ def test_any_sharding_and_any_kind_of_file_gives_the_same_bytes() -> None:
         assert figures(audit(table=str(folder.parent), **asked)) == wanted
 
 
+def test_two_workers_count_what_one_process_counts(ray_session: None) -> None:
+    table = rows(2000)
+    Path("many").mkdir()
+    for number, part in enumerate(np.array_split(np.arange(2000), 40)):
+        put(table.take(pa.array(part)), f"many/{number}.parquet")
+    asked: dict[str, Any] = {"table": "many", "columns": ROLES, "by": ("tone", "gender"), "order": 2}
+    assert figures(audit(**asked)) == figures(audit(**asked, workers=2))
+
+
+def test_a_damaged_file_and_a_missing_one_are_one_line() -> None:
+    Path("many").mkdir()
+    put(rows(50), "many/0.parquet")
+    data = Path("many/0.parquet").read_bytes()
+    Path("many/1.parquet").write_bytes(data[: len(data) // 2])
+    with pytest.raises(SpecError, match=r"many/1\.parquet cannot be read"):
+        audit(table="many", by=("tone",))
+    Path("many/1.parquet").unlink()
+    put(pa.table({"other": [1]}), "many/1.parquet")
+    with pytest.raises(SpecError, match=r"many/1\.parquet has no column 'tone'"):
+        audit(table="many", by=("tone",))
+    Path("none").mkdir()
+    with pytest.raises(SpecError, match="none is a folder without Parquet files"):
+        audit(table="none", by=("tone",))
+
+
 def test_what_was_planted_is_found_and_named() -> None:
     report = audit(table=put(rows(6000, gap=0.2)), columns=ROLES, by=("tone", "gender"), order=2, positive="female")
     worst = row(report, "disparities", rate="top1", by="tone x gender")
@@ -217,6 +242,11 @@ def test_many_values_are_refused_or_kept_to_the_most_frequent() -> None:
     put(pa.table({"album": [f"a{n}" for n in range(40)] + ["a1"] * 5 + ["a2"] * 3}))
     with pytest.raises(SpecError, match=r"column album has 40 values so far.*may have 20"):
         audit(table="rows.csv", by=("album",), max_groups=20)
+    Path("many").mkdir()
+    for part in range(4):
+        put(pa.table({"album": [f"a{10 * part + n}" for n in range(10)]}), f"many/{part}.parquet")
+    with pytest.raises(SpecError, match=r"column album has \d\d values so far.*may have 20"):
+        audit(table="many", by=("album",), max_groups=20)
     report = audit(table="rows.csv", by=("album",), max_groups=20, top=2)
     shares = {r["group"]: r["count"] for r in report.tables["representation"].to_pylist()}
     assert shares == {"album=(other)": 38, "album=a1": 6, "album=a2": 4}

@@ -7,7 +7,7 @@ their union, whatever the order, so 126 million photos become at most 6.3 millio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -168,31 +168,3 @@ class CellCounts:
     def leaves(self) -> Leaves:
         """The same for `count` and `divide`, which holds for cells not finer than the level."""
         return Leaves(self.cells, _before(self.counts.counts))
-
-
-class Summing:
-    """Tables that come one by one, added as a tournament: each is merged with about as large ones only.
-
-    A merge costs what it holds, so 100,000 tables cost the whole some 17 times, and not 100,000 times.
-    """
-
-    def __init__(self, tables: Iterable[CellCounts] = ()) -> None:
-        self._rounds: list[CellCounts | None] = []
-        for table in tables:
-            self.add(table)
-
-    def add(self, table: CellCounts) -> None:
-        """Take one more."""
-        for place, waiting in enumerate(self._rounds):
-            if waiting is None:
-                self._rounds[place] = table
-                return
-            table, self._rounds[place] = waiting.merge(table), None
-        self._rounds.append(table)
-
-    def total(self, level: int) -> CellCounts:
-        """The sum so far; an empty table of `level` of none."""
-        total = CellCounts(level)
-        for waiting in self._rounds:
-            total = total if waiting is None else waiting.merge(total)
-        return total

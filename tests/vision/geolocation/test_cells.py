@@ -15,7 +15,8 @@ from vision.accumulator import Array
 from vision.geolocation import cells as adaptive
 from vision.geolocation import counts, s2
 from vision.geolocation.cells import Rule, check_disjoint, divide, kept, locate, partition
-from vision.geolocation.counts import CellCounts, Leaves, Summing
+from vision.geolocation.counts import CellCounts, Leaves
+from vision.summing import Summing
 
 RULES = [
     Rule(t_max=50, t_min=5),
@@ -82,7 +83,7 @@ def test_tables_of_shards_add_up_to_the_same_cells(photos: Array, rule: Rule, pa
     level, start, done = min(max(3, rule.min_level), rule.max_level), s2.FACES, []
     within: Array | None = None
     while True:
-        table = Summing([shard.table(level, within) for shard in reversed(shards)]).total(level)
+        table = Summing([shard.table(level, within) for shard in reversed(shards)]).total(CellCounts(level))
         divided = divide(table.leaves().count, start, rule, level)
         done.append((divided.cells, divided.counts))
         if not len(divided.crowded):
@@ -163,7 +164,7 @@ def test_cell_counts_are_a_state_that_adds() -> None:
     rows = np.random.default_rng(2).permutation(3000)
     parts = [CellCounts(level=8).update({k: v[part] for k, v in batch.items()}) for part in np.array_split(rows, 7)]
     for order in (parts, parts[::-1], parts[3:] + parts[:3]):
-        total = Summing(order).total(8)
+        total = Summing(order).total(CellCounts(8))
         assert total.counts == whole.counts
         assert total.rejected == whole.rejected
     assert whole.rejected.total() == 60 + 30

@@ -27,14 +27,16 @@ class Embeddings:
         answers: the folder beside its corpus.
         layer: the layer whose output they are.
         model: digest of the model.
+        needs: columns that records must have.
     """
 
     answers: Answers
     layer: str
     model: str
+    needs: tuple[str, ...] = ("label",)
 
     @classmethod
-    def of(cls, folder: str, subset: Mapping[str, Any], field: str) -> Embeddings:
+    def of(cls, folder: str, subset: Mapping[str, Any], field: str, needs: tuple[str, ...] = ("label",)) -> Embeddings:
         """The embeddings in a folder of predictions.
 
         Args:
@@ -50,7 +52,7 @@ class Embeddings:
             raise SpecError(
                 f"{field}: {folder} holds no embeddings; make them with `safelight run predict --embedding LAYER`"
             )
-        return cls(answers, identity[_EMBEDDING], identity["model"])
+        return cls(answers, identity[_EMBEDDING], identity["model"], needs)
 
     def tables(self) -> Iterator[tuple[pa.Table, Array]]:
         """By shard: records with `answered`, and the (M, D) float32 embeddings of those that are."""
@@ -62,8 +64,10 @@ class Embeddings:
                 raise JobFailed(f"{where} has no column {_EMBEDDING}")
             shard = shard.select(["id", _EMBEDDING, "error"])
             table = beside(self.answers.reading.small(file), shard, partial=self.answers.partial, where=where)
-            if "label" not in table.column_names:
-                raise SpecError(f"{self.answers.corpus.name} has no labels; --join FILE may bring a column `label`")
+            for name in self.needs:
+                if name not in table.column_names:
+                    what = f"has no {name}s; --join FILE may bring a column `{name}`"
+                    raise SpecError(f"{self.answers.corpus.name} {what}")
             vectors = _matrix(table[PREDICTED + _EMBEDDING].filter(table["answered"]), where)
             yield table.drop_columns([PREDICTED + _EMBEDDING]), vectors
 
@@ -92,6 +96,20 @@ class Examples:
     labels: Array
     features: Array
     lost: int
+
+
+def with_answers(table: pa.Table, columns: Mapping[str, pa.Array]) -> pa.Table:
+    """Records with answers beside them; null where there is no embedding.
+
+    Args:
+        table: records with `answered`.
+        columns: a row for each that is answered, in order.
+    """
+    answered = np.asarray(table["answered"].to_numpy(), bool)
+    take = pa.array(np.cumsum(answered) - 1, mask=~answered)
+    for name, column in columns.items():
+        table = table.append_column(PREDICTED + name, column.take(take))
+    return table
 
 
 def _matrix(column: pa.ChunkedArray, where: str) -> Array:

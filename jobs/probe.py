@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from jobs.answers import batch_of
-from jobs.embeddings import Embeddings, Examples
+from jobs.embeddings import Embeddings, Examples, with_answers
 from jobs.examples import examples
 from jobs.reading import PREDICTED
 from jobs.records import Reads
@@ -174,10 +174,7 @@ def _answered(table: pa.Table, features: Array, probe: probing.Probe) -> pa.Tabl
     columns: dict[str, Any] = {}
     if len(features):
         columns = probing.answers(probe(features), truth[answered])
-    places = np.cumsum(answered) - 1
-    take = pa.array(places, mask=~answered)
-    for name, column in columns.items():
-        table = table.append_column(PREDICTED + name, column.take(take))
+    table = with_answers(table, columns)
     if not columns:
         table = table.append_column(PREDICTED + "label", pa.nulls(len(table), pa.int32()))
     return table

@@ -23,12 +23,20 @@ TOWNS = np.array([[48.86, 2.35], [48.4, 9.99], [-33.87, 151.21], [-17.7, 179.9],
 """(6, 2) degrees: where the photos are taken, two of them 580 km from each other and one at the antimeridian."""
 
 
-def places_of(count: int, seed: int = 0, spread: float = 0.3) -> Array:
-    """(N, 2) degrees, round the towns."""
+def places_of(count: int, seed: int = 0, spread: float = 0.3, together: int = 1) -> Array:
+    """(N, 2) degrees, round the towns; so many photos one after the other are of one town."""
     generator = np.random.default_rng(seed)
-    found = TOWNS[generator.integers(0, len(TOWNS), count)] + generator.normal(0, spread, (count, 2))
+    towns = np.repeat(generator.integers(0, len(TOWNS), -(-count // together)), together)[:count]
+    found = TOWNS[towns] + generator.normal(0, spread, (count, 2))
     found[:, 1] = (found[:, 1] + 180) % 360 - 180
     return found
+
+
+def everywhere(count: int, seed: int = 0) -> Array:
+    """(N, 2) degrees, evenly over the globe."""
+    generator = np.random.default_rng(seed)
+    latitude = np.degrees(np.arcsin(generator.uniform(-1, 1, count)))
+    return np.stack([latitude, generator.uniform(-180, 180, count)], axis=1)
 
 
 def photo(place: Array, seed: int, side: int = 32) -> bytes:
@@ -55,17 +63,23 @@ def write_cells(path: Path, cells: Cells) -> str:
     return str(path)
 
 
-def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, seed: int = 0) -> str:
-    """A corpus of such photos: `sizes` says how many each split has."""
+def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, album: int = 1) -> str:
+    """A corpus of such photos: `sizes` says how many each split has, `album` how many photos an album has.
+
+    An album's photos were taken in one town, ten minutes after each other; every 20th photo is in none.
+    """
     shards = []
     for number, (split, count) in enumerate(sizes.items()):
         (folder / split).mkdir(parents=True, exist_ok=True)
-        places = places_of(count, 1000 * seed + number)
+        places = places_of(count, number, together=album)
+        times = np.datetime64("2020-05-01T08:00:00") + np.arange(count) * np.timedelta64(10, "m")
         table = pa.table({
             "id": [f"{split}-{n:05d}.png" for n in range(count)],
             "image": pa.array([photo(place, 10_000 * number + n) for n, place in enumerate(places)], pa.binary()),
             "latitude": places[:, 0],
             "longitude": places[:, 1],
+            "album": [f"{split}-{n // album}" if n % 20 else None for n in range(count)],
+            "time": times.astype(str).tolist(),
         })  # fmt: skip
         for part, start in enumerate(range(0, count, shard_rows)):
             file = f"{split}/part-{part:05d}.parquet"
@@ -73,7 +87,7 @@ def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, seed
             data = (folder / file).read_bytes()
             rows = len(table.slice(start, shard_rows))
             shards.append(Shard(file, rows, len(data), hashlib.sha256(data).hexdigest()))
-    columns = {"latitude": "double", "longitude": "double"}
+    columns = {"latitude": "double", "longitude": "double", "album": "string", "time": "string"}
     corpus = Corpus(name=folder.name, version=1, columns=columns, shards=tuple(shards))
     (folder / "corpus.json").write_text(corpus.to_json())
     return str(folder)

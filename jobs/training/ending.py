@@ -32,13 +32,13 @@ def keep_models(course: Course, facts: Mapping[str, Any]) -> tuple[Model, Model]
     """Write the model folders `OUTPUT/last` and `OUTPUT`, which is the best one; returns (best, last)."""
     ended = checkpoint.load(course.output, course.steps)
     weights = ended.parts.get("average", ended.parts["weights"])
-    last = _written(course.model, weights, storage.join(course.output, "last"))
+    last = write_model(course.model, weights, storage.join(course.output, "last"))
     if facts["best"] is not None and facts["best"]["step"] != course.steps:
         weights = checkpoint.load(course.output, int(facts["best"]["step"]), "best").parts["weights"]
-    return _written(course.model, weights, course.output), last
+    return write_model(course.model, weights, course.output), last
 
 
-def _written(model: Model, weights: Mapping[str, torch.Tensor], url: str) -> Model:
+def write_model(model: Model, weights: Mapping[str, torch.Tensor], url: str) -> Model:
     """A model folder, local or not; one that is there already and the same stays."""
     net = names.net(model.net, dict(model.arguments))
     net.load_state_dict(weights)

@@ -37,24 +37,35 @@ def until(net: nn.Module, layer: str) -> nn.Module:
         ValueError: if there is no such layer, it gives no maps, or the net's code branches on its pixels.
     """
     import torch
+
+    found = cut(net, layer)
+    training = found.training
+    with torch.no_grad():
+        shape = tuple(found.eval()(torch.zeros(1, 3, 64, 64))["map"].shape)
+    found.train(training)
+    if len(shape) != 4:
+        raise ValueError(f"layer {layer} gives {shape[1:]} for a picture, and a backbone gives maps (C, h, w)")
+    backbone: nn.Module = _backbone_class()(found, shape[1])
+    return backbone
+
+
+def cut(net: nn.Module, layer: str) -> nn.Module:
+    """A net up to a layer, with the net's own weights and names; it gives {"map": what the layer gives}.
+
+    Raises:
+        ValueError: if there is no such layer, or the net's code branches on its pixels.
+    """
     from torchvision.models.feature_extraction import create_feature_extractor
 
     known = [name for name, _ in net.named_modules() if name]
     if layer not in known:
         raise ValueError(f"the net has no layer {layer!r}; it has {', '.join(known[:8])}, ...")
     try:
-        cut = create_feature_extractor(net, {layer: "map"})
+        found: nn.Module = create_feature_extractor(net, {layer: "map"})
     except Exception as error:
         # Tracing runs the net's own code on stand-ins, which may fail in whatever way that code fails.
         raise ValueError(f"{type(net).__name__} cannot be cut at {layer}: {error}") from None
-    training = cut.training
-    with torch.no_grad():
-        shape = tuple(cut.eval()(torch.zeros(1, 3, 64, 64))["map"].shape)
-    cut.train(training)
-    if len(shape) != 4:
-        raise ValueError(f"layer {layer} gives {shape[1:]} for a picture, and a backbone gives maps (C, h, w)")
-    backbone: nn.Module = _backbone_class()(cut, shape[1])
-    return backbone
+    return found
 
 
 @cache

@@ -89,9 +89,8 @@ def _first(_distances: Array, places: Array) -> Array:
 def weights_of(distances: Array, power: float) -> Array:
     """(K,) weights 1 / distance**power, relative to the nearest; where some are 0, only those count."""
     nearest = distances.min()
-    if nearest == 0:
-        return (distances == 0).astype(np.float64)
-    weights: Array = (nearest / distances) ** power
+    same: Array = (distances == 0).astype(np.float64)
+    weights: Array = same if nearest == 0 else (nearest / distances) ** power
     return weights
 
 

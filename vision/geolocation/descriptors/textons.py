@@ -28,8 +28,8 @@ def responses(pixels: Array) -> Array:
     found = np.fft.ifft2(picture[None] * _transforms(picture.shape[0])).real
     inner = found[:, _reach() : -_reach() : _STEP, _reach() : -_reach() : _STEP].reshape(len(found), -1).T
     length = np.linalg.norm(inner, axis=1, keepdims=True)
-    scaled = inner * np.log1p(length / 0.03) / np.maximum(length, 1e-12)
-    return scaled.astype(np.float32)
+    scaled: Array = (inner * np.log1p(length / 0.03) / np.maximum(length, 1e-12)).astype(np.float32)
+    return scaled
 
 
 def _reach() -> int:

@@ -38,8 +38,8 @@ def mean(rows: Array) -> Array:
     Raises:
         ValueError: if rows are not (T, K).
     """
-    total: Array = _checked(rows).mean(axis=0, keepdims=True)
-    return log_softmax(total)[0]
+    found: Array = log_softmax(_checked(rows).mean(axis=0, keepdims=True))[0]
+    return found
 
 
 def decayed(rows: Array, times_s: Array, scale_s: float) -> Array:

@@ -69,16 +69,25 @@ class Posteriors:
             latitude, longitude float64 degrees, cell string (its token; ties go to the lower class), score float32
             (its probability), top_cells and top_scores (the best min(5, F), best first).
         """
+        logs = self.fine(logits) if len(logits) else np.empty((0, self.globe.sizes[-1]))
+        return self.columns(logs)
+
+    def columns(self, logs: Array, best: Array | None = None) -> dict[str, pa.Array]:
+        """The answer columns of log-probabilities of the finest cells.
+
+        Args:
+            logs: (N, F).
+            best: (N,) int64 classes to answer with, where something else than these numbers chose them.
+        """
         globe = self.globe
-        logs = self.fine(logits) if len(logits) else np.empty((0, globe.sizes[-1]))
         order = np.argsort(-logs, axis=1, kind="stable")[:, :TOP]  # (N, TOP)
+        best = order[:, 0] if best is None else best
         scores = np.exp(np.take_along_axis(logs, order, axis=1)).astype(np.float32)
-        best = order[:, 0]
         return {
             "latitude": pa.array(globe.positions[best, 0]),
             "longitude": pa.array(globe.positions[best, 1]),
             "cell": pa.array(globe.tokens[best].tolist(), pa.string()),
-            "score": pa.array(scores[:, 0]),
+            "score": pa.array(np.exp(logs[np.arange(len(logs)), best]).astype(np.float32)),
             "top_cells": _texts(globe.tokens[order]),
             "top_scores": vectors(scores),
         }

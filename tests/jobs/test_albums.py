@@ -1,0 +1,98 @@
+"""Photos of an album answered together: from stored logits to predictions that are better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from jobs.albums import Albums, seconds
+from jobs.evaluate import Evaluate
+from jobs.predict import Predict
+from jobs.spec import SpecError
+from tests.placed import cells_of, places_of, write_corpus
+from vision import names
+from vision.geolocation.globe import Globe
+from vision.geolocation.planet import posteriors
+from vision.model import Model, load, save
+from vision.preprocessing import Preprocessing
+
+LOOK = Preprocessing(resize=(28, 28), crop=None, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+GLOBE = Globe.of([("cells", cells_of(places_of(2000, 77), 300, 20))])
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> str:
+    """60 photos in albums of 5, in shards of 13, and the answers of a net that has seen nothing."""
+    corpus = write_corpus(tmp_path / "photos", {"val": 60}, shard_rows=13, album=5)
+    arguments = {"depth": 1, "classes": GLOBE.outputs}
+    torch.manual_seed(0)
+    model = Model("nets.chain:chain", LOOK, "", arguments, task="geolocation", decoding=GLOBE.to_dict())
+    save(model, tmp_path / "net", net=names.net(model.net, arguments))
+    Predict(corpus=corpus, model=("net",), output="alone", keep_logits=True, workers=0).run()
+    Predict(corpus=corpus, model=("net",), output="bare", workers=0).run()
+    return corpus
+
+
+def job(**changed: Any) -> Albums:
+    return Albums(**{"predictions": "alone", "model": "net", "output": "out", **changed})
+
+
+def rows(folder: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(Path(folder, "val")).sort_by("id").to_pylist()
+    return found
+
+
+def test_the_mean_over_an_album(answered: str) -> None:
+    report = job(by="mean").run()
+    assert report.tags["albums"] == "12" and report.metrics["within_750_km"].n == 60
+    assert report.metrics == Evaluate(predictions="out", task="geolocation").run().metrics
+    alone, together = rows("alone"), rows("out")
+    logs = posteriors(load("net")).fine(np.array([row["logits"] for row in alone]))
+    for start in range(0, 60, 5):
+        members = [n for n in range(start, start + 5) if n % 20]  # every 20th is in no album
+        best = GLOBE.tokens[logs[members].mean(axis=0).argmax()]
+        assert {together[n]["cell"] for n in members} == {best}
+    for n in (0, 20, 40):
+        assert together[n]["cell"] == alone[n]["cell"]
+        assert together[n]["score"] == pytest.approx(alone[n]["score"], rel=1e-5)
+
+
+def test_nobody_flies_within_ten_minutes(answered: str) -> None:
+    job(by="viterbi", speed_km_h=0, slack_km=0, output="still").run()
+    still = rows("still")
+    for start in range(0, 60, 5):
+        assert len({still[n]["cell"] for n in range(start, start + 5) if n % 20}) == 1
+    job(by="viterbi", speed_km_h=1e9, output="free").run()
+    assert [row["cell"] for row in rows("free")] == [row["cell"] for row in rows("alone")]
+
+
+def test_fading(answered: str) -> None:
+    job(by="decayed", scale_s=1e-3, output="short").run()
+    job(by="decayed", scale_s=1e12, output="long").run()
+    job(by="mean").run()
+    assert [row["cell"] for row in rows("short")] == [row["cell"] for row in rows("alone")]
+    assert [row["cell"] for row in rows("long")] == [row["cell"] for row in rows("out")]
+
+
+def test_times() -> None:
+    texts = pa.chunked_array([["1970-01-01T00:01:00", None, "yesterday", "1970-01-02"]])
+    assert np.array_equal(seconds(texts), [60, np.nan, np.nan, 86400], equal_nan=True)
+    assert np.array_equal(seconds(pa.chunked_array([[5, None]])), [5, np.nan], equal_nan=True)
+
+
+def test_what_is_refused(answered: str) -> None:
+    job(by="mean").run()
+    for changed, wrong in (
+        ({"predictions": "bare", "output": "a"}, "bare holds no logits"),
+        ({"model": "nets.chain:chain", "output": "b"}, r"predictions: of model \w+, and --model is"),
+        ({"album": "albun", "output": "c"}, "album: no column 'albun'; did you mean album?"),
+        ({"by": "viterbi"}, "out holds other predictions: albums_by is 'mean' there and 'viterbi' now"),
+    ):
+        with pytest.raises(SpecError, match=wrong):
+            job(**changed).run()

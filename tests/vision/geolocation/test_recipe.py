@@ -1,0 +1,87 @@
+"""The recipe of the room's README, carried out as it stands, on photos that the test makes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cluster.commands import job_class
+from jobs.spec import Report
+from tests.placed import everywhere, photo
+from vision.model import Model, save
+from vision.preprocessing import Preprocessing
+
+README = (Path(__file__).parents[3] / "vision" / "geolocation" / "README.md").read_text()
+COMMANDS = [
+    shlex.split(line)[2:]
+    for block in re.findall(r"```\n(safelight .*?)```", README, re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+]
+
+
+def photos(count: int) -> None:
+    """Files with a table that places them, three of four to learn from."""
+    lines = ["file,lat,lon,split"]
+    for number, place in enumerate(everywhere(count, 5)):
+        Path(f"{number}.png").write_bytes(photo(place, number))
+        lines.append(f"{number}.png,{place[0]:.6f},{place[1]:.6f},{'test' if number % 4 == 0 else 'train'}")
+    Path("photos.csv").write_text("\n".join(lines) + "\n")
+
+
+def body() -> None:
+    import torch
+
+    from vision.nets.chain import chain
+
+    look = Preprocessing(resize=(28, 28), crop=None, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    torch.manual_seed(0)
+    save(Model("nets.chain:chain", look, "", {"depth": 1, "classes": 4}), Path("body"), net=chain(1, 4))
+
+
+def run(words: list[str]) -> Report:
+    """A command, in this process and without Ray."""
+    job, flags = job_class(words[0]), dict(zip(words[1::2], words[2::2], strict=True))
+    fields: dict[str, Any] = {flag.removeprefix("--").replace("-", "_"): value for flag, value in flags.items()}
+    if "workers" in job.model_fields:
+        fields["workers"] = 0
+    found: Report = job.parse(fields).run()
+    return found
+
+
+def test_there_are_commands() -> None:
+    assert [words[0] for words in COMMANDS] == [
+        "ingest", "partition", "partition", "predict", "predict", "heads", "predict", "evaluate", "im2gps", "evaluate",
+    ]  # fmt: skip
+
+
+def guess() -> Report:
+    """What is known without looking at a photo: all of the test's put where most of the others were taken."""
+    cells = pq.read_table("fine.parquet").sort_by([("count", "descending")])
+    latitude, longitude = cells["mean_latitude"][0].as_py(), cells["mean_longitude"][0].as_py()
+    rows = [line.split(",") for line in Path("photos.csv").read_text().splitlines()[1:]]
+    lines = [f"{lat},{lon},{latitude},{longitude}" for _, lat, lon, split in rows if split == "test"]
+    Path("guess.csv").write_text("\n".join(["a,b,c,d", *lines]) + "\n")
+    roles = "latitude=a,longitude=b,predicted_latitude=c,predicted_longitude=d"
+    return run(["evaluate", "--table", "guess.csv", "--columns", roles, "--task", "geolocation"])
+
+
+@pytest.mark.slow
+def test_planet_on_a_laptop() -> None:
+    pytest.importorskip("faiss")
+    photos(3000)
+    body()
+    reports = [run(words) for words in COMMANDS]
+    learnt, scored, neighbours, played = reports[5], reports[7], reports[8], reports[9]
+    blind, seen = guess().metrics["within_750_km"], scored.metrics["within_750_km"]
+    assert seen.n == blind.n == 750 and seen.value > 3 * blind.value and seen.low > blind.high
+    assert learnt.metrics["within_750_km"] == seen
+    ceiling = next(table for name, table in scored.tables.items() if name == "ceiling_fine")
+    most = {row["metric"]: row["value"] for row in ceiling.to_pylist()}["within_750_km"]
+    assert seen.value > most / 3
+    assert neighbours.metrics["within_750_km"].low > blind.high
+    assert any("duel" in name or "rounds" in name for name in [*played.metrics, *played.tables])

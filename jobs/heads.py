@@ -20,7 +20,7 @@ from jobs import storage
 from jobs.answers import batch_of
 from jobs.embeddings import Embeddings, with_answers
 from jobs.examples import examples
-from jobs.lesson import Lesson
+from jobs.lesson import Learning
 from jobs.records import Reads
 from jobs.spec import Context, JobFailed, Plain, Report, SpecError
 from vision import intervals, names
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-class Heads(Lesson):
+class Heads(Learning):
     """Fit a head to stored embeddings, and make a model of it with the body that they come from."""
 
     model: str = Field(description="the model whose embeddings they are: models:/NAME@ALIAS, a folder, a dotted name")

@@ -24,7 +24,7 @@ _ARGUMENTS = {"label_smoothing": "smoothing", "cells": "cells", "smoothing_km": 
 """Fields, and what a room's `objective` calls them."""
 
 
-class Lesson(Reads):
+class Learning(Reads):
     """What is learned."""
 
     task: str = Field("classification", description="the room that says what is learned")

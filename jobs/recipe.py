@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.lesson import Lesson
+from jobs.lesson import Learning
 
 
-class Teaching(Lesson):
+class Teaching(Learning):
     """Fields of `train`, which every job has that trains nets."""
 
     arguments: str = Field("{}", description="JSON of the arguments that the net is built with")

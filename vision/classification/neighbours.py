@@ -15,6 +15,7 @@ import numpy as np
 
 from vision.accumulator import Array
 from vision.classification.probe import blockwise, seen
+from vision.ranking import lowest
 
 Distance = Literal["cosine", "euclidean"]
 
@@ -104,15 +105,6 @@ def fit_neighbours(features: Array, labels: Array, classes: int, k: int, distanc
     starts = range(0, len(features), _EXAMPLES)
     largest = max(float(((features[s : s + _EXAMPLES] - centre) ** 2).sum(axis=1).max()) for s in starts)
     return Neighbours(features, labels, classes, k, distance, centre, _RESOLUTION * (largest or 1.0))
-
-
-def lowest(values: Array, k: int) -> Array:
-    """(B, k) columns of the k lowest of each row of (B, N) values, ascending; of equal ones the first."""
-    edge = np.partition(values, k - 1, axis=1)[:, k - 1 : k]
-    below, level = values < edge, values == edge
-    wanted = k - below.sum(axis=1, keepdims=True)
-    chosen = below | (level & (level.cumsum(axis=1) <= wanted))
-    return np.nonzero(chosen)[1].reshape(len(values), k)
 
 
 def _placed(rows: Array, centre: Array, distance: Distance) -> Array:

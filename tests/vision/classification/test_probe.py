@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from vision.accumulator import Array
-from vision.classification.neighbours import Distance, fit_neighbours, lowest
+from vision.classification.neighbours import Distance, fit_neighbours
 from vision.classification.probe import Scale, answers, fit_linear
 from vision.classification.shots import ShotCurve, check_enough, ranks
+from vision.ranking import lowest
 
 
 def blobs(n: int, classes: int = 4, size: int = 12, noise: float = 1.0, seed: int = 0) -> tuple[Array, Array]:

@@ -82,6 +82,14 @@ def test_of_several_looks_the_greatest_counts() -> None:
     assert np.allclose(READ.fine(READ.greatest([views[0]])), READ.fine(views[0]), rtol=1e-12)
 
 
+def test_what_is_no_number_is_no_place() -> None:
+    logits = logits_of(3)
+    logits[1, -1] = np.nan
+    columns = READ.decode(logits, np.zeros(3))
+    assert all([value.is_valid for value in column] == [True, False, True] for column in columns.values())
+    assert columns["cell"][0].as_py() == READ.decode(logits[:1], np.zeros(1))["cell"][0].as_py()
+
+
 def test_other_outputs_are_refused() -> None:
     with pytest.raises(ValueError, match=rf"logits must be \(N, {GLOBE.outputs}\), got \(2, 3\)"):
         READ.fine(np.zeros((2, 3)))

@@ -81,7 +81,8 @@ class Posteriors:
             best: (N,) int64 classes to answer with, where something else than these numbers chose them.
         """
         globe = self.globe
-        lost: Array = ~np.isfinite(logs).all(axis=1)
+        finite: Array = np.isfinite(logs).all(axis=1)
+        lost = ~finite
         logs = np.where(lost[:, None], 0.0, logs)
         order = highest(logs, min(TOP, logs.shape[1]))  # (N, TOP)
         best = order[:, 0] if best is None else best

@@ -81,8 +81,7 @@ class Posteriors:
             best: (N,) int64 classes to answer with, where something else than these numbers chose them.
         """
         globe = self.globe
-        finite: Array = np.isfinite(logs).all(axis=1)
-        lost = ~finite
+        lost = np.asarray(~np.isfinite(logs).all(axis=1))
         logs = np.where(lost[:, None], 0.0, logs)
         order = highest(logs, min(TOP, logs.shape[1]))  # (N, TOP)
         best = order[:, 0] if best is None else best

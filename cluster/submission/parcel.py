@@ -38,7 +38,7 @@ PLACES = ("corpus", "output")
 
 PATHS = (
     "model", "predictions", "outputs", "source", "table", "join", "ids", "groups", "weights", "onnx", "code", "cells",
-    "against",
+    "against", "train_predictions", "test_predictions", "reference",
 )  # fmt: skip
 """Fields that are a local path if there is such a file here."""
 

@@ -205,7 +205,8 @@ def measured(job: argparse.Namespace, name: str) -> dict[str, float]:
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True, timeout=900
     )
-    facts: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    # Ray may say something after it.
+    facts: dict[str, float] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
     return facts
 
 

@@ -17,6 +17,9 @@ from tests.making import CorpusMaker, Row, train_small, write_corpus
 # A shell that starts the suite with `&` has it ignore Ctrl-C, and so would the jobs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Workers find the tests' own classes, whatever program runs the suite and whichever test begins Ray.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+
 
 @pytest.fixture(autouse=True)
 def _quiet_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +67,6 @@ def ray_session() -> Iterator[None]:
     os.environ.pop("RAY_ADDRESS", None)
     from jobs.engine.joining import start_ray
 
-    with pytest.MonkeyPatch.context() as patch:
-        # Workers find the tests' own classes whatever program runs the suite.
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
-        ray = start_ray(2)
+    ray = start_ray(2)
     yield
     ray.shutdown()

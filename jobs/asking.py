@@ -8,23 +8,17 @@ from typing import Literal, Self
 from pydantic import Field, field_validator
 
 from jobs import storage
-from jobs.records import Reads
+from jobs.records import Reads, Spread
 from jobs.spec import SpecError
 
 
-class Predicting(Reads):
+class Predicting(Reads, Spread):
     """Fields of `predict`, which every job has that takes a model."""
 
     model: tuple[str, ...] = Field((), description="models:/NAME@ALIAS, a folder or nets.FILE:NAME; several: one pass")
     output: str | None = Field(None, description="folder or URL of the predictions; with several models, the parent")
-    workers: int | None = Field(
-        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
-    )
     batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 4 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
-    retry_s: float = Field(
-        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
-    )
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
     kernel: Literal["auto", "openvino", "torch", "onnxruntime"] = Field(
         "auto", description="what computes; auto: openvino on a CPU where it is installed, else torch or onnxruntime"

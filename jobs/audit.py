@@ -21,7 +21,7 @@ from jobs.auditing.words import notes
 from jobs.choosing import sha256
 from jobs.evaluate import Evaluate
 from jobs.intake.groups import Groups
-from jobs.records import Reads
+from jobs.records import Reads, Spread
 from jobs.spec import Context, Plain, Report, SpecError
 from jobs.tables import roles
 from vision.fairness import published
@@ -30,7 +30,7 @@ from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
 
 
-class Audit(Reads):
+class Audit(Reads, Spread):
     """Say who is in a data set, and how errors fall across groups."""
 
     predictions: str | None = Field(None, description="predictions to audit; without them the corpus alone")
@@ -64,12 +64,6 @@ class Audit(Reads):
     )
     published: str | None = Field(None, description="published figures to set beside: lfw, ijb-a or adience")
     annotated_by: str | None = Field(None, description="who said which group a row belongs to")
-    workers: int | None = Field(
-        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
-    )
-    retry_s: float = Field(
-        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
-    )
 
     def run(self, context: Context | None = None) -> Report:
         """Audit.

@@ -20,7 +20,7 @@ from jobs.partitioning import listed, output, state, summary, tables
 from jobs.partitioning.columns import Columns
 from jobs.partitioning.survey import survey
 from jobs.probing import size_text
-from jobs.records import Reads
+from jobs.records import Reads, Spread
 from jobs.spec import Context, Plain, Report, SpecError
 from vision.accumulator import Array, Counts
 from vision.geolocation import cells as adaptive
@@ -28,7 +28,7 @@ from vision.geolocation import means
 from vision.geolocation.stored import Cells
 
 
-class Partition(Reads):
+class Partition(Reads, Spread):
     """Divide the globe into cells that hold about as many photos each."""
 
     output: str = Field(description="Parquet file of the cells")
@@ -43,12 +43,6 @@ class Partition(Reads):
     geojson: str | None = Field(None, description="file for the outlines of the cells, as GeoJSON")
     keep_state: bool = Field(
         True, description="keep photos' ids beside the output, so that new shards cost only theirs"
-    )
-    workers: int | None = Field(
-        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
-    )
-    retry_s: float = Field(
-        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
     )
 
     def run(self, context: Context | None = None) -> Report:

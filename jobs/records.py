@@ -38,6 +38,17 @@ class Reads(Job):
     on: str = Field("id", description="column that --join matches by")
 
 
+class Spread(Job):
+    """The fields of every job that several processes do together."""
+
+    workers: int | None = Field(
+        None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
+    )
+    retry_s: float = Field(
+        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
+    )
+
+
 def open_corpus(url: str) -> tuple[str, Corpus]:
     """A corpus as (URL without version, manifest at that version). A past one that lost records since is warned of.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from jobs import storage
 from jobs.spec import SpecError, nearest
+from vision.accumulator import Array
 
 # An empty field is missing, and nothing else is: "NA" is Namibia and "nan" somebody's grandmother.
 _AS_WRITTEN = pacsv.ConvertOptions(null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False)
@@ -62,4 +64,22 @@ def roles(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         if not name:
             raise SpecError(f"columns: {role}=NAME is expected, got {pair!r}")
         found[role] = name
+    return found
+
+
+def counts(table: pa.Table, name: str, what: str) -> Array:
+    """(N,) int64: how many of something each row stands for.
+
+    Args:
+        what: that something, for complaints: "photos".
+
+    Raises:
+        SpecError: if a row has no whole number of them.
+    """
+    column = table[name]
+    if not pa.types.is_integer(column.type) or column.null_count:
+        raise SpecError(f"columns: {name} must hold a whole number of {what} in each row")
+    found = np.asarray(column.to_numpy(), np.int64)
+    if len(found) and found.min() < 0:
+        raise SpecError(f"columns: {name} holds {found.min()}, which is no number of {what}")
     return found

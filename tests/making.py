@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def write_corpus(folder: Path, rows: Sequence[Row], shard_rows: int = 10, split:
     columns = {"label": "int32", "sex": "string"}
     corpus = Corpus(name=folder.name, version=1, columns=columns, classes=CLASSES, shards=tuple(shards))
     (folder / "corpus.json").write_text(corpus.to_json())
+    return str(folder)
+
+
+def train_and_val(folder: Path, count: int) -> str:
+    """Shapes in two splits: `count` records to learn from in shards of 20, and 30 to validate on."""
+    write_corpus(folder, rows_of(30, start=500), 10, "val")
+    val = json.loads((folder / "corpus.json").read_text())["shards"]
+    write_corpus(folder, rows_of(count), 20, "train")
+    facts = json.loads((folder / "corpus.json").read_text())
+    facts |= {"shards": facts["shards"] + val, "splits": ["train", "val"]}
+    (folder / "corpus.json").write_text(json.dumps(facts))
     return str(folder)
 
 

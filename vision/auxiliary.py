@@ -17,3 +17,18 @@ def heads(outputs: Any) -> list[tuple[float, Any]]:
     found = outputs if isinstance(outputs, tuple) else (outputs,)
     weights = [1.0] + [AUXILIARY] * (len(found) - 1)
     return [(weight, head) for weight, head in zip(weights, found, strict=True) if head is not None]
+
+
+def check_width(outputs: Any, width: int, wanted: str) -> None:
+    """Refuse a net whose last layer answers with another number of logits than there are things to choose from.
+
+    Args:
+        outputs: of the net for B pictures.
+        wanted: the rest of the complaint, such as "the corpus has 10 classes".
+
+    Raises:
+        ValueError: if the last layer's are not (B, width).
+    """
+    _, logits = heads(outputs)[0]
+    if getattr(logits, "ndim", 0) != 2 or logits.shape[1] != width:
+        raise ValueError(f"the net gives outputs of shape {tuple(getattr(logits, 'shape', ()))} where {wanted}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from jobs.auditing.source import Columns, Source
 from jobs.engine import joining, pool
 from jobs.spec import Context, JobFailed, Progress, SpecError
+from jobs.tables import counts
 from vision.accumulator import Array
 from vision.fairness.coding import coded
 from vision.fairness.rates import PREDICTION, TRUTH
@@ -63,7 +64,7 @@ class Counter:
         outcomes = {role: coded(table[name]) for role, name in roles.items() if name}
         return self.zero.update(
             {**{name: coded(table[name]) for name in (*named.by, *named.also)}, **outcomes},
-            None if named.count is None else _counts(table, named.count),
+            None if named.count is None else counts(table, named.count, "rows"),
             None if named.score is None else _scores(table, named.score),
             None if named.person is None else coded(table[named.person]),
         )
@@ -95,16 +96,6 @@ def count(
         raise
     except ValueError as error:  # groups that are few in each shard and too many in all
         raise SpecError(str(error)) from None
-
-
-def _counts(table: pa.Table, name: str) -> Array:
-    column = table[name]
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise SpecError(f"columns: {name} must hold a whole number of rows in each line")
-    counts = np.asarray(column.to_numpy(), np.int64)
-    if len(counts) and counts.min() < 0:
-        raise SpecError(f"columns: {name} holds {counts.min()}, which is no number of rows")
-    return counts
 
 
 def _scores(table: pa.Table, name: str) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs.spec import SpecError, nearest
-from jobs.tables import roles
+from jobs.tables import counts, roles
 from vision.accumulator import Array, Counts
 from vision.geolocation import s2
 from vision.sphere import faults
@@ -61,7 +61,7 @@ def ids_of(table: pa.Table, columns: Columns) -> tuple[Array, Array, Counts]:
     latitude, longitude = (_numbers(table[name], name) for name in (columns.latitude, columns.longitude))
     missing = _null(table[columns.latitude]) | _null(table[columns.longitude])
     reason = faults(latitude, longitude, missing)
-    count = _counts(table, columns)
+    count = np.ones(len(table), np.int64) if columns.count is None else counts(table, columns.count, "photos")
     good = reason == 0
     if good.all():
         return s2.ids(latitude, longitude), count, Counts()
@@ -79,15 +79,3 @@ def _numbers(column: pa.ChunkedArray, name: str) -> Array:
 
 def _null(column: pa.ChunkedArray) -> Array:
     return np.asarray(column.is_null().to_numpy(), bool)
-
-
-def _counts(table: pa.Table, columns: Columns) -> Array:
-    if columns.count is None:
-        return np.ones(len(table), np.int64)
-    column = table[columns.count]
-    if not pa.types.is_integer(column.type) or column.null_count:
-        raise SpecError(f"columns: {columns.count} must hold a whole number of photos in each row")
-    counts = np.asarray(column.to_numpy(), np.int64)
-    if len(counts) and counts.min() < 0:
-        raise SpecError(f"columns: {columns.count} holds {counts.min()}, which is no number of photos")
-    return counts

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,9 +25,8 @@ import pyarrow.parquet as pq
 from jobs.audit import Audit
 from jobs.auditing.counting import Counter
 from jobs.auditing.source import Columns, Files
-from tests.benchmarks.bulk.contenders import environment
+from tests.benchmarks import watched
 from tests.benchmarks.bulk_inference import machine
-from tests.benchmarks.memory import actors, peak_mb
 from vision.fairness.tally import Tally
 
 SIDES = {"tone": 7, "age": 9, "gender": 2}
@@ -66,20 +63,10 @@ def written(folder: Path, count: int, shards: int) -> Path:
 def command(place: Path, folder: Path, workers: int) -> dict[str, float]:
     """Seconds and peaks of the command."""
     words = [
-        sys.executable, "-m", "cluster.cli", "run", "audit", "--table", str(place), "--columns", ",".join(ROLES),
-        "--by", ",".join(BY), "--order", "3", "--workers", str(workers), "--format", "json",
+        "--table", str(place), "--columns", ",".join(ROLES), "--by", ",".join(BY), "--order", "3",
+        "--workers", str(workers),
     ]  # fmt: skip
-    driver = worker = 0.0
-    start = time.monotonic()
-    with open(folder / "log.txt", "wb") as log:
-        process = subprocess.Popen(words, env=environment(), cwd=folder, stdout=log, stderr=log)
-        while process.poll() is None:
-            driver = max(driver, peak_mb(process.pid))
-            worker = max([worker, *map(peak_mb, actors(process.pid))])
-            time.sleep(0.05)
-    if process.returncode != 0:
-        raise RuntimeError(f"audit failed: {(folder / 'log.txt').read_text()[-500:]}")
-    return {"wall_s": round(time.monotonic() - start, 1), "driver_mb": round(driver), "worker_mb": round(worker)}
+    return watched.run("audit", words, folder)
 
 
 def counting(place: Path, most: int = 10) -> float:

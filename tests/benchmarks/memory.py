@@ -10,22 +10,17 @@ on mobilenet_v3_large. Peaks are `VmHWM`, the system's own mark of the most that
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from jobs.ingest import Ingest
-from tests.benchmarks.bulk.contenders import environment
+from tests.benchmarks import watched
 from tests.benchmarks.bulk.corpus import material
 from tests.benchmarks.bulk.models import model_folder
 from tests.benchmarks.bulk.photos import write
@@ -72,42 +67,10 @@ def tiny_model(folder: Path) -> str:
 
 def peaks(corpus: str, model: str, folder: Path, workers: int) -> dict[str, float]:
     """Megabytes of the driver and of the largest worker, in one run of predict."""
-    folder.mkdir(parents=True, exist_ok=True)
     words = [
-        sys.executable, "-m", "cluster.cli", "run", "predict", "--corpus", corpus, "--model", model,
-        "--output", str(fresh(folder / "output")), "--workers", str(workers), "--format", "json",
+        "--corpus", corpus, "--model", model, "--output", str(fresh(folder / "output")), "--workers", str(workers),
     ]  # fmt: skip
-    driver = worker = 0.0
-    start = time.monotonic()
-    with open(folder / "log.txt", "wb") as log:
-        process = subprocess.Popen(words, env=environment(), cwd=folder, stdout=log, stderr=log)
-        while process.poll() is None:
-            driver = max(driver, peak_mb(process.pid))
-            worker = max([worker, *map(peak_mb, actors(process.pid))])
-            time.sleep(0.05)
-    if process.returncode != 0:
-        raise RuntimeError(f"predict failed: {(folder / 'log.txt').read_text()[-500:]}")
-    return {"driver_mb": driver, "worker_mb": worker, "wall_s": time.monotonic() - start}
-
-
-def peak_mb(pid: int) -> float:
-    """The most that a process had resident so far; 0 if it is gone."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def actors(pid: int) -> list[int]:
-    """Ray's actors below a process: their titles are `ray::_Host...`."""
-    found = []
-    with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if "ray::_Host" in " ".join(process.cmdline()):
-                    found.append(process.pid)
-    return found
+    return watched.run("predict", words, folder)
 
 
 def main() -> None:

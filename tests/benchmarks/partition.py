@@ -19,8 +19,6 @@ import argparse
 import hashlib
 import json
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,9 +29,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.partitioning import output
-from tests.benchmarks.bulk.contenders import environment
+from tests.benchmarks import watched
 from tests.benchmarks.bulk_inference import machine
-from tests.benchmarks.memory import actors, peak_mb
 from tests.geo import clustered_places
 from vision.accumulator import Array
 from vision.corpus import Corpus, Shard
@@ -210,21 +207,10 @@ def sharded(folder: Path, points: int, shards: int, workers: int) -> dict[str, A
 
 def command(made: str, place: Path, workers: int) -> dict[str, float]:
     words = [
-        sys.executable, "-m", "cluster.cli", "run", "partition", "--corpus", made, "--workers", str(workers),
-        "--t-max", str(RULE.t_max), "--t-min", str(RULE.t_min), "--output", str(place / "cells.parquet"),
-        "--format", "json",
+        "--corpus", made, "--workers", str(workers), "--t-max", str(RULE.t_max), "--t-min", str(RULE.t_min),
+        "--output", str(place / "cells.parquet"),
     ]  # fmt: skip
-    driver = worker = 0.0
-    start = time.monotonic()
-    with open(place / "log.txt", "wb") as log:
-        process = subprocess.Popen(words, env=environment(), cwd=place, stdout=log, stderr=log)
-        while process.poll() is None:
-            driver = max(driver, peak_mb(process.pid))
-            worker = max([worker, *map(peak_mb, actors(process.pid))])
-            time.sleep(0.05)
-    if process.returncode != 0:
-        raise RuntimeError(f"partition failed: {(place / 'log.txt').read_text()[-500:]}")
-    return {"wall_s": round(time.monotonic() - start, 1), "driver_mb": round(driver), "worker_mb": round(worker)}
+    return watched.run("partition", words, place)
 
 
 def main() -> None:

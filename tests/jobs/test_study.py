@@ -24,7 +24,7 @@ from jobs.studying.grid import cells
 from jobs.studying.kind import Row, Sheet, Trial, plain
 from jobs.studying.table import combined, label, lines, table
 from jobs.train import Train
-from tests.making import rows_of, write_corpus
+from tests.making import train_and_val
 from vision.accumulator import Estimate
 from vision.preprocessing import Preprocessing
 
@@ -49,16 +49,8 @@ class Heard(Plain):
 @pytest.fixture
 def corpus(tmp_path: Path) -> str:
     """60 records to learn from and 30 to validate on."""
-    folder = tmp_path / "shapes"
-    write_corpus(folder, rows_of(30, start=500), 10, "val")
-    val = json.loads((folder / "corpus.json").read_text())["shards"]
-    write_corpus(folder, rows_of(60), 20, "train")
-    facts = json.loads((folder / "corpus.json").read_text())
-    (folder / "corpus.json").write_text(
-        json.dumps({**facts, "shards": facts["shards"] + val, "splits": ["train", "val"]})
-    )
     (tmp_path / "look.json").write_text(json.dumps(LOOK.to_dict()))
-    return str(folder)
+    return train_and_val(tmp_path / "shapes", 60)
 
 
 def trainings(corpus: str, **changed: Any) -> Study:

@@ -16,7 +16,7 @@ from jobs.spec import JobFailed, Plain, Report, SpecError
 from jobs.train import Train
 from jobs.training import checkpoint
 from jobs.training.loop import Worker
-from tests.making import CorpusMaker, Row, rows_of, tree, write_corpus
+from tests.making import CorpusMaker, Row, rows_of, train_and_val, tree, write_corpus
 from vision.model import load
 from vision.preprocessing import Preprocessing
 
@@ -41,16 +41,8 @@ class Watched(Plain):
 @pytest.fixture
 def corpus(tmp_path: Path) -> str:
     """90 records to learn from in shards of 20 and row groups of 4, and 30 to validate on."""
-    folder = tmp_path / "shapes"
-    write_corpus(folder, rows_of(30, start=500), 10, "val")
-    val = json.loads((folder / "corpus.json").read_text())["shards"]
-    write_corpus(folder, rows_of(90), 20, "train")
-    facts = json.loads((folder / "corpus.json").read_text())
-    facts["shards"] += val
-    facts["splits"] = ["train", "val"]
-    (folder / "corpus.json").write_text(json.dumps(facts))
     (tmp_path / "look.json").write_text(json.dumps(LOOK.to_dict()))
-    return str(folder)
+    return train_and_val(tmp_path / "shapes", 90)
 
 
 def job(corpus: str, **changed: Any) -> Train:

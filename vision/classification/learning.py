@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from vision.accumulator import Array
-from vision.auxiliary import heads
+from vision.auxiliary import check_width, heads
 from vision.classification.labels import decode
 from vision.corpus import Corpus
 from vision.model import Model
@@ -84,10 +84,7 @@ class Objective:
         Raises:
             ValueError: if its outputs for some pictures are not (B, classes).
         """
-        logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        if getattr(logits, "ndim", 0) != 2 or logits.shape[1] != self.classes:
-            found = tuple(getattr(logits, "shape", ()))
-            raise ValueError(f"the net gives outputs of shape {found} where the corpus has {self.classes} classes")
+        check_width(outputs, self.classes, f"the corpus has {self.classes} classes")
 
     def loss(self, outputs: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What a micro-batch costs.

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from vision.accumulator import Array
-from vision.auxiliary import heads
+from vision.auxiliary import check_width, heads
 from vision.corpus import Corpus
 from vision.geolocation.ceiling import At
 from vision.geolocation.globe import Globe
@@ -108,10 +108,7 @@ class Objective:
         Raises:
             ValueError: if its outputs for some pictures are not (B, K).
         """
-        logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        if getattr(logits, "ndim", 0) != 2 or logits.shape[1] != self.outputs:
-            found = tuple(getattr(logits, "shape", ()))
-            raise ValueError(f"the net gives outputs of shape {found} where there are {self.outputs} cells")
+        check_width(outputs, self.outputs, f"there are {self.outputs} cells")
 
     def loss(self, outputs: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What a micro-batch costs.

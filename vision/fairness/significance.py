@@ -13,8 +13,14 @@ import numpy as np
 
 from vision.accumulator import Array
 
-FEW = 5.0
-"""Where a cell of the table is expected to hold fewer, chi-square is not to be trusted and Fisher's test is made."""
+FEW = 100.0
+"""Where a cell of the table is expected to hold fewer, Fisher's exact test is made, which takes up to 3 ms.
+
+The textbook's 5 is meant for one test at 0.05. A family of many looks at the far tail, where chi-square is off long
+after that: of no hit in 120 of 2,240 rows where 10 were expected, it says 1 in 1,475, and 1 in 20,454 is true. In
+UTKFace by race, gender and age (38 cells) Holm's rule leaves 11 findings by the exact test, and 7 where chi-square is
+taken from an expected 5 upwards.
+"""
 
 
 def two_rates(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, str]:

@@ -76,6 +76,7 @@ def test_utkface_by_three_columns_has_small_groups() -> None:
     assert sum(one.value.n < 30 for one in cells) == 15
     assert sum(one.p < 0.05 for one in cells) == 12
     assert sum(one.adjusted <= 0.05 for one in cells) == 11
+    assert sum(one.holm <= 0.05 for one in cells) == 11
     judged = found(utkface(), ["race", "gender", "age"], Rules())
     assert sum(math.isnan(one.p) for one in judged) == 15
     assert all(one.verdict == "insufficient data" for one in judged if one.value.n < 30)

@@ -7,19 +7,27 @@ import pytest
 from scipy.stats import chi2, chi2_contingency, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
-from vision.fairness.significance import benjamini_hochberg, chi_square_p, holm, two_rates
+from vision.fairness.significance import FEW, benjamini_hochberg, chi_square_p, holm, two_rates
 
 
 @pytest.mark.parametrize(
-    ("hits", "n", "others", "m"), [(58, 72, 2116, 2290), (5, 9, 100, 4000), (0, 40, 3, 60), (7, 7, 1, 9)]
+    ("hits", "n", "others", "m"),
+    [(58, 72, 2116, 2290), (5, 9, 100, 4000), (0, 40, 3, 60), (7, 7, 1, 9), (900, 2000, 9100, 22000)],
 )
 def test_two_rates_are_tested_as_scipy_does(hits: int, n: int, others: int, m: int) -> None:
     table = [[hits, n - hits], [others, m - others]]
     p, test = two_rates(hits, n, others, m)
-    few = chi2_contingency(table, correction=False)[3].min() < 5
+    few = chi2_contingency(table, correction=False)[3].min() < FEW
     wanted = fisher_exact(table)[1] if few else chi2_contingency(table, correction=False)[1]
     assert test == ("fisher" if few else "chi-square")
     assert p == pytest.approx(wanted, rel=1e-9)
+
+
+def test_the_far_tail_is_exact_where_chi_square_is_not() -> None:
+    """No hit in 120 rows where 10 were expected: what a family of many questions has to weigh."""
+    p, test = two_rates(0, 120, 187, 2120)
+    assert test == "fisher"
+    assert p < chi2_contingency([[0, 120], [187, 1933]], correction=False)[1] / 5
 
 
 def test_where_there_is_nothing_to_test() -> None:

@@ -20,8 +20,10 @@ class Predicting(Reads, Spread):
     batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 4 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
-    kernel: Literal["auto", "openvino", "torch", "onnxruntime"] = Field(
-        "auto", description="what computes; auto: openvino on a CPU where it is installed, else torch or onnxruntime"
+    kernel: Literal["auto", "openvino", "torch", "inductor", "onnxruntime"] = Field(
+        "auto",
+        description="what computes; auto: openvino on a CPU where it is installed, else torch or onnxruntime; "
+        "inductor: torch.compile, for long work on a GPU",
     )
     precision: Literal["auto", "fp32", "bf16", "bf16-only"] = Field(
         "auto", description="auto: fp32; bf16: faster, close calls again in fp32; bf16-only: no second look"

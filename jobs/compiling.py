@@ -33,7 +33,7 @@ def choose(model: Model, asked: Asked, wanted: str, precision: str, code: str | 
     """What is asked, with library, precision and artifact settled.
 
     Args:
-        wanted: "auto", "openvino", "torch" or "onnxruntime".
+        wanted: "auto", "openvino", "torch", "inductor" or "onnxruntime".
         precision: "auto" (fp32), "fp32", "bf16" or "bf16-only".
         code: folder of the user's own modules.
 
@@ -41,22 +41,24 @@ def choose(model: Model, asked: Asked, wanted: str, precision: str, code: str | 
         SpecError: if the kernel cannot run such a model.
     """
     own = kernel.original(model)
-    if wanted not in ("auto", "openvino", own):
+    if wanted not in ("auto", "openvino", own, *([kernel.INDUCTOR] if own == "torch" else [])):
         raise SpecError(f"kernel: {wanted} cannot run {model.net}; it runs in {own}")
     if asked.views is not None and asked.views.dense and own != "torch":
         raise SpecError(f"dense: {own} answers pictures of one size only, and torch cannot run {model.net}")
     no_windows = asked.views is not None and not asked.views.crops
     if wanted == "openvino" and no_windows:
         raise SpecError("kernel: openvino answers pictures of one size only: leave it out, and torch answers --dense")
+    if wanted == kernel.INDUCTOR and (no_windows or asked.embedding):
+        raise SpecError("kernel: inductor answers whole nets and pictures of one size: leave it out, and torch answers")
     plain = asked.device != "cpu" or asked.embedding is not None or no_windows
     if wanted == "openvino" and plain:
         raise SpecError("kernel: openvino has no GPU and no layers here: leave it out, and torch answers")
     if wanted == "openvino" and not kernel.installed("openvino"):
         raise SpecError("kernel: openvino is not installed: pip install 'safelight[cpu]'")
     exact = "fp32" if precision == "auto" else precision
-    if not plain and wanted != own and kernel.installed("openvino"):
+    if not plain and wanted in ("auto", "openvino") and wanted != own and kernel.installed("openvino"):
         return _compiled(replace(asked, precision=exact), model, code, log)
-    return _original(asked, own, exact, log)
+    return _original(asked, kernel.INDUCTOR if wanted == kernel.INDUCTOR else own, exact, log)
 
 
 def _original(asked: Asked, own: str, precision: str, log: Log) -> Asked:
@@ -89,6 +91,9 @@ def here(model: Model, asked: Asked, code: str | None) -> Asked:
     Raises:
         ValueError: if it cannot be made, or does not pass its check here.
     """
+    if asked.library == kernel.INDUCTOR:
+        # Its own place is below the system's temporary files, which a restart empties.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache() / "inductor"))
     if asked.artifact is None or artifact.facts(Path(asked.artifact)):
         return asked
     with _alone():

@@ -50,6 +50,9 @@ __all__ = ["CPU_BATCH", "GPU_BATCH", "Kernel", "batch_size", "compiled", "instal
 CPU_BATCH = 4
 GPU_BATCH = 256
 
+INDUCTOR = "inductor"
+"""torch, compiled by torch.compile: a minute before the first answer, less where its cache is warm."""
+
 
 class Kernel(Protocol):
     """A compiled net; several threads may call it."""
@@ -88,6 +91,8 @@ def original(model: Model) -> str:
 def name(model: Model, device: str, batch: int, library: str | None = None, precision: str = "fp32") -> str:
     """What computes the answers, as fingerprints hold it: `openvino-2026.4.1 fp32 cpu batch-4`."""
     library = library or original(model)
+    if library == INDUCTOR:
+        return f"inductor {name(model, device, batch, 'torch', precision)}"
     if not installed(library):
         raise ValueError(f"this model needs {library}, which is not installed: pip install 'safelight[cpu]'")
     # OpenVINO's own string names a build; the package's version is what a user can install again.
@@ -110,7 +115,7 @@ def compiled(
 
     Args:
         embedding: a layer whose output is wanted too.
-        library: "openvino", "torch" or "onnxruntime"; None is what the model itself is made for.
+        library: "openvino", "torch", "inductor" or "onnxruntime"; None is what the model itself is made for.
         precision: "fp32", "bf16" or "bf16-only"; see `vision.kernels.openvino`.
         artifact: folder made by `vision.kernels.artifact.make`, for "openvino".
         streams: batches that openvino answers at once, in as many threads of its own; torch answers one at a time.
@@ -136,4 +141,4 @@ def compiled(
         return Onnx(model, batch)
     from vision.kernels.eager import Torch
 
-    return Torch(model, device, batch, precision, embedding, whole=whole)
+    return Torch(model, device, batch, precision, embedding, whole=whole, inductor=library == INDUCTOR)

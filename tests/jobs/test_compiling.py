@@ -87,3 +87,13 @@ def test_layers_and_bf16_in_torch(small_model: str) -> None:
     said: list[str] = []
     assert compiling.choose(found, Asked(embedding="tanh4"), "auto", "auto", None, said.append).library == "torch"
     assert compiling.choose(found, Asked(), "torch", "bf16", None, said.append).precision == "bf16-only"
+
+
+def test_inductor_is_chosen_by_name_alone_and_for_nets_of_torch(small_model: str) -> None:
+    found, said = model.load(small_model), list[str]()
+    asked = compiling.choose(found, Asked(2), "inductor", "bf16", None, said.append)
+    assert (asked.library, asked.precision, asked.artifact, said) == ("inductor", "bf16-only", None, [])
+    with pytest.raises(SpecError, match="kernel: inductor answers whole nets"):
+        compiling.choose(found, Asked(2, embedding="0"), "inductor", "auto", None, said.append)
+    with pytest.raises(SpecError, match="kernel: inductor cannot run onnx"):
+        compiling.choose(replace(found, net="onnx"), Asked(2), "inductor", "auto", None, said.append)

@@ -10,6 +10,8 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from vision.accumulator import Array
 from vision.kernels.shapes import padded
 from vision.model import Model
@@ -22,9 +24,12 @@ class Torch:
         precision: "fp32"; anything else is bfloat16 throughout.
         embedding: a layer whose output is given back too; then nothing is folded, for layers keep their names.
         whole: take pictures of any size, those of one call alike, and average the net's map of scores.
+        inductor: compile the net with torch.compile, before the first answer. Reference: Ansel et al., "PyTorch 2",
+            ASPLOS 2024.
 
     Raises:
-        ValueError: if there is no layer `embedding`, no bfloat16 on this CPU, or the net knows one size only.
+        ValueError: if there is no layer `embedding`, no bfloat16 on this CPU, the net knows one size only, or it cannot
+            be compiled.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Torch:
         *,
         fold: bool = True,
         whole: bool = False,
+        inductor: bool = False,
     ) -> None:
         import torch
 
@@ -58,6 +64,17 @@ class Torch:
         self._mine = threading.local()
         if embedding:
             self._watch(embedding)
+        if inductor:
+            self._net = torch.compile(self._net, dynamic=False)
+            self._warm(model)
+
+    def _warm(self, model: Model) -> None:
+        """Compile now: it happens at the first call."""
+        try:
+            self(np.zeros((1, *model.preprocessing.size, 3), np.uint8))
+        except Exception as error:
+            # The compiler runs the net's own code and calls other programs, and fails in whatever way they fail.
+            raise ValueError(f"torch.compile cannot compile {model.net}: {_first(error)}") from None
 
     def _watch(self, layer: str) -> None:
         layers = dict(self._net.named_modules())

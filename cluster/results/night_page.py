@@ -13,7 +13,7 @@ from typing import Any
 from cluster.results.listing import aligned, short
 from cluster.results.night import OUTCOMES
 from jobs import drawing
-from jobs.page import number
+from jobs.markup import number
 from vision.accumulator import Estimate
 
 _TOLD = {

@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 
 import pyarrow as pa
+import pytest
 
 from jobs import drawing, page
 from jobs.spec import Example, Report
@@ -132,3 +133,59 @@ def test_an_interval_lies_where_its_numbers_say() -> None:
     assert drawing.scale([Estimate(0.2, 0.1, 0.9, 1)]) == (0.0, 1.0)
     assert drawing.scale([Estimate(2, 1, 3, 1)])[1] > 3
     assert drawing.interval(Estimate(math.nan, math.nan, math.nan, 0), (0, 1)) == ""
+
+
+def ranked() -> pa.Table:
+    rows = [
+        {"of": "top1 by sex", "group": f"sex={EVIL}", "value": 0.5, "low": 0.25, "high": 0.75, "line": 0.9, "n": 40,
+         "insufficient": False},
+        {"of": "top1 by sex", "group": "sex=m", "value": None, "low": None, "high": None, "line": 0.9, "n": 0,
+         "insufficient": True},
+        {"of": "top1 by sex", "group": "sex=u", "value": 0.8, "low": 0.4, "high": 1.0, "line": 0.9, "n": 7,
+         "insufficient": True},
+    ]  # fmt: skip
+    return plotted(pa.Table.from_pylist(rows), kind="ranked", panel="of")
+
+
+def test_groups_are_ranked_with_intervals_and_small_ones_are_grey() -> None:
+    text = page.render(Report(tables={"groups_ranked": ranked()}), "t", {})
+    seen = Checked(text)
+    assert "script" not in seen.tags
+    assert (text.count('class="span"'), text.count('class="span grey"'), text.count('class="dot grey"')) == (1, 1, 1)
+    assert text.count('class="whole"') == 3
+    assert "0.500 · n 40" in seen.text
+    assert "top1 by sex" in seen.text
+    low, width = (float(x) for x in re.search(r'class="span" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', text).groups())  # type: ignore[union-attr]
+    dot = float(re.search(r'class="dot" cx="([\d.]+)"', text)[1])  # type: ignore[index]
+    assert dot == pytest.approx(low + width / 2, abs=0.2)
+
+
+def test_two_columns_are_a_map_of_numbers_and_small_cells_are_hatched() -> None:
+    cells = [
+        ("a", "x", 0.9, 100, False),
+        ("a", "y", 0.5, 60, False),
+        ("b", "x", 0.2, 5, True),
+        ("b", "y", None, 0, True),
+    ]
+    rows = [
+        {"of": "top1", "down": "tone", "across": EVIL, "row": row, "column": column, "value": value, "low": None,
+         "high": None, "n": n, "insufficient": few, "worse": "low"}
+        for row, column, value, n, few in cells
+    ]  # fmt: skip
+    text = page.render(Report(tables={"m": plotted(pa.Table.from_pylist(rows), kind="matrix", panel="of")}), "t", {})
+    seen = Checked(text)
+    assert "script" not in seen.tags
+    assert (text.count('class="heat"'), text.count('class="few"')) == (2, 2)
+    best, worst = (float(x) for x in re.findall(r'class="heat" fill-opacity="([\d.]+)"', text))
+    assert best < worst
+    assert "url(" not in text
+    for words in ("0.900", "0.200", "n 100", "n 5", "insufficient data"):
+        assert words in seen.text
+
+
+def test_many_pictures_of_a_table_are_folded() -> None:
+    table = ranked().to_pylist()[:1]
+    rows = [{**table[0], "of": f"rate {number}"} for number in range(9)]
+    text = page.render(Report(tables={"r": plotted(pa.Table.from_pylist(rows), kind="ranked", panel="of")}), "t", {})
+    assert "R, 5 more" in Checked(text).text
+    assert text.count("<h3>") == 9

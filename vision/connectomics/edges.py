@@ -1,0 +1,154 @@
+"""Where two fragments touch: statistics of the boundary between them, as integers that add up over blocks.
+
+Voxels that are neighbours along an axis and have different fragments touch in one face. A face's value says how much
+of a boundary it is, as an integer in 0..510: the sum of the two voxels' boundary bytes (0..255, the mean of the two in
+units of 1/510), or twice 255 - affinity. Sums of integers do not depend on how the volume was cut or in which order
+blocks came in; averages of block averages would. The faces inside a block and over its lower faces belong to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vision.accumulator import Array
+from vision.connectomics.grouped import by_pair
+
+UNIT = 510
+"""Of a face's value: 510 is a certain boundary, 0 none."""
+BINS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Pairs of fragments that touch, and what lies between them; sorted by pair.
+
+    Args:
+        pairs: (E, 2) uint64, the smaller id first.
+        count: (E,) int64 faces.
+        total, squares: (E,) int64 sums of the faces' values (0..510) and of their squares.
+        least, most: (E,) int64 smallest and largest value.
+        histogram: (E, bins) int64 faces by value, from 0 to 510 in equal bins; (E, 0) where none was asked for.
+    """
+
+    pairs: Array = field(default_factory=lambda: np.empty((0, 2), np.uint64))
+    count: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    total: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    squares: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    least: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    most: Array = field(default_factory=lambda: np.empty(0, np.int64))
+    histogram: Array = field(default_factory=lambda: np.empty((0, 0), np.int64))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def bins(self) -> int:
+        return int(self.histogram.shape[1])
+
+    @property
+    def mean(self) -> Array:
+        """(E,) mean boundary in 0..1."""
+        return np.asarray(self.total / (self.count * UNIT))
+
+    @property
+    def spread(self) -> Array:
+        """(E,) standard deviation of the boundary's faces, in 0..1."""
+        mean = self.total / self.count
+        return np.sqrt(np.maximum(self.squares / self.count - mean * mean, 0)) / UNIT
+
+    @classmethod
+    def of_faces(cls, first: Array, second: Array, values: Array, bins: int = 0) -> Edges:
+        """From faces: the two ids (N,) uint64 each, different and none 0, and the values (N,) in 0..510."""
+        amounts = values.astype(np.int64)
+        groups = by_pair(np.minimum(first, second), np.maximum(first, second))
+        starts, edges = groups.starts, len(groups.starts)
+        histogram = np.zeros((edges, bins), np.int64)
+        if bins and edges:
+            row = np.repeat(np.arange(edges), np.diff(starts, append=len(values)))
+            place = row * bins + (amounts * bins // (UNIT + 1))[groups.order]
+            histogram = np.bincount(place, minlength=edges * bins).reshape(edges, bins)
+        return cls(
+            np.stack([groups.first, groups.second], axis=1).astype(np.uint64),
+            np.diff(starts, append=len(values)).astype(np.int64),
+            groups.sums(amounts),
+            groups.sums(amounts * amounts),
+            groups.least(amounts),
+            groups.most(amounts),
+            histogram,
+        )
+
+    @classmethod
+    def added(cls, parts: Iterable[Edges]) -> Edges:
+        """The statistics of disjoint sets of faces together.
+
+        Raises:
+            ValueError: if the parts have histograms of different widths.
+        """
+        kept = [part for part in parts if len(part)]
+        if not kept:
+            return cls()
+        if len({part.bins for part in kept}) > 1:
+            raise ValueError(f"histograms must have one number of bins, got {sorted({p.bins for p in kept})}")
+        pairs = np.concatenate([part.pairs for part in kept])
+        groups = by_pair(pairs[:, 0], pairs[:, 1])
+        return cls(
+            np.stack([groups.first, groups.second], axis=1),
+            groups.sums(np.concatenate([part.count for part in kept])),
+            groups.sums(np.concatenate([part.total for part in kept])),
+            groups.sums(np.concatenate([part.squares for part in kept])),
+            groups.least(np.concatenate([part.least for part in kept])),
+            groups.most(np.concatenate([part.most for part in kept])),
+            groups.sums(np.concatenate([part.histogram for part in kept])),
+        )
+
+    def merge(self, other: Edges) -> Edges:
+        return Edges.added([self, other])
+
+
+def edges_of(labels: Array, boundary: Array, bins: int = 0) -> Edges:
+    """The edges inside a block.
+
+    Args:
+        labels: (Z, Y, X) fragments, 0 = none.
+        boundary: (Z, Y, X) uint8, 255 = a certain boundary.
+        bins: of the histograms; 0 for none, 256 for quantiles.
+
+    Raises:
+        ValueError: if the shapes differ or the boundary is not uint8.
+    """
+    _checked(labels, boundary)
+    parts = []
+    for axis in range(3):
+        low, high = _halves(axis)
+        parts.append(_touching(labels[low], labels[high], boundary[low], boundary[high]))
+    first, second, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Edges.of_faces(first, second, values, bins)
+
+
+def edges_across(lower: Array, upper: Array, lower_boundary: Array, upper_boundary: Array, bins: int = 0) -> Edges:
+    """The edges over one face between two blocks: fragments and boundary of its two planes, equal shapes."""
+    _checked(lower, lower_boundary)
+    _checked(upper, upper_boundary)
+    return Edges.of_faces(*_touching(lower, upper, lower_boundary, upper_boundary), bins)
+
+
+def _touching(a: Array, b: Array, boundary_a: Array, boundary_b: Array) -> tuple[Array, Array, Array]:
+    """Ids and value of each face between two arrays of facing voxels."""
+    at = np.nonzero((a != b) & (a != 0) & (b != 0))
+    return a[at], b[at], boundary_a[at].astype(np.uint16) + boundary_b[at]
+
+
+def _halves(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    low, high = [slice(None)] * 3, [slice(None)] * 3
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return tuple(low), tuple(high)
+
+
+def _checked(labels: Array, boundary: Array) -> None:
+    if labels.shape != boundary.shape or boundary.dtype != np.uint8:
+        raise ValueError(
+            f"boundary must be uint8 of the fragments' shape {labels.shape}, got {boundary.dtype} {boundary.shape}"
+        )

@@ -1,0 +1,102 @@
+"""The priority queue of a greedy agglomeration: always the lowest edge of the graph as it is now.
+
+Entries that are out of date stay in the heap until they come up. The node with more neighbours swallows the other, so
+that an edge moves at most log2 N times. Of edges with equal scores the one that holds the smallest row of the table of
+edges goes first, which does not depend on who swallowed whom. A million edges take some ten seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+
+from vision.accumulator import Array
+from vision.connectomics.edges import UNIT, Edges
+
+
+class Pool:
+    """What lies between two sets, by edge, for scores that are means."""
+
+    def __init__(self, edges: Edges) -> None:
+        self.count: list[int] = edges.count.tolist()
+        self.total: list[int] = edges.total.tolist()
+
+    def score(self, edge: int) -> float:
+        """Mean boundary, 0..1."""
+        return self.total[edge] / (UNIT * self.count[edge])
+
+    def add(self, kept: int, gone: int) -> None:
+        self.count[kept] += self.count[gone]
+        self.total[kept] += self.total[gone]
+
+
+class Quantiles:
+    """The same for scores that are a quantile of the faces' values."""
+
+    def __init__(self, edges: Edges, quantile: float) -> None:
+        self.histogram, self.quantile = edges.histogram.copy(), quantile
+
+    def score(self, edge: int) -> float:
+        """Middle of the bin that holds the quantile, 0..1."""
+        filled = np.cumsum(self.histogram[edge])
+        place = int(np.searchsorted(filled, max(1, np.ceil(self.quantile * filled[-1]))))
+        return (place + 0.5) / len(filled)
+
+    def add(self, kept: int, gone: int) -> None:
+        self.histogram[kept] += self.histogram[gone]
+
+
+def merged(count: int, rows: Array, edges: Edges, highest: float, quantile: float | None) -> tuple[Array, Array]:
+    """All joins up to a score.
+
+    Args:
+        count: of nodes.
+        rows: (E, 2) int64, the two nodes of each edge of `edges`; each pair once.
+        highest: the score after which it ends, 0..1.
+        quantile: None for the mean.
+
+    Returns:
+        (M, 2) int64, a node of each side of each join in order, and (M,) float64 scores.
+    """
+    pool = Pool(edges) if quantile is None else Quantiles(edges, quantile)
+    around: list[dict[int, int]] = [{} for _ in range(count)]  # neighbour to edge
+    ends: list[tuple[int, int]] = [(int(u), int(v)) for u, v in rows.tolist()]
+    for edge, (u, v) in enumerate(ends):
+        around[u][v] = around[v][u] = edge
+    version = [0] * len(ends)
+    heap = [(score, edge, 0) for edge in range(len(ends)) if (score := pool.score(edge)) <= highest]
+    heapq.heapify(heap)
+    pairs, scores = [], []
+    while heap:
+        score, edge, made = heapq.heappop(heap)
+        if version[edge] != made:
+            continue
+        pairs.append(ends[edge])
+        scores.append(score)
+        for changed in _swallow(edge, around, ends, version, pool):
+            if (value := pool.score(changed)) <= highest:
+                heapq.heappush(heap, (value, changed, version[changed]))
+    return np.array(pairs, np.int64).reshape(-1, 2), np.array(scores, np.float64)
+
+
+def _swallow(
+    edge: int, around: list[dict[int, int]], ends: list[tuple[int, int]], version: list[int], pool: Pool | Quantiles
+) -> list[int]:
+    """Contract an edge; returns the edges that were pooled from two and need a new score."""
+    keeper, gone = ends[edge] if len(around[ends[edge][0]]) >= len(around[ends[edge][1]]) else ends[edge][::-1]
+    version[edge] = -1
+    del around[keeper][gone], around[gone][keeper]
+    changed = []
+    for third, theirs in around[gone].items():
+        del around[third][gone]
+        kept, ours = theirs, around[keeper].get(third)
+        if ours is not None:
+            kept, lost = min(ours, theirs), max(ours, theirs)
+            pool.add(kept, lost)
+            version[kept], version[lost] = version[kept] + 1, -1
+            changed.append(kept)
+        ends[kept] = (keeper, third)
+        around[keeper][third] = around[third][keeper] = kept
+    around[gone] = {}
+    return changed

@@ -22,7 +22,8 @@ from vision.accumulator import Array
 from vision.connectomics.edges import Edges
 from vision.connectomics.queue import merged
 from vision.connectomics.relabel import Lookup
-from vision.connectomics.unionfind import joined, places, smallest
+from vision.connectomics.unionfind import joined, places
+from vision.sets import smallest
 
 
 def by_threshold(ids: Array, edges: Edges, thresholds: Sequence[float]) -> list[Lookup]:

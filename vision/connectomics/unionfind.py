@@ -1,7 +1,7 @@
 """Which ids are one: union-find over pairs, with the smallest id as root.
 
 The root of a set and the consecutive number of a root depend only on the ids and the pairs as sets, so the order of
-workers does not show. The work is SciPy's `connected_components`, 10^8 pairs on one machine.
+workers does not show.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import numpy as np
 
 from vision.accumulator import Array
 from vision.connectomics.relabel import Lookup
+from vision.sets import smallest
 
 
 def joined(ids: Array, pairs: Array) -> Lookup:
@@ -41,20 +42,6 @@ def places(nodes: Array, ids: Array) -> Array:
     if not known.all():
         raise ValueError(f"id {int(ids[~known][0])} is not among the {len(nodes)} ids that were given")
     return rows
-
-
-def smallest(count: int, pairs: Array) -> Array:
-    """The smallest member of each node's set, for nodes 0..count - 1 and pairs (M, 2) of them; (count,) int64."""
-    if not len(pairs):
-        return np.arange(count)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), (count, count))
-    sets, of_node = connected_components(graph, directed=False)
-    least = np.full(sets, count, np.int64)
-    np.minimum.at(least, of_node, np.arange(count))
-    return np.asarray(least[of_node])
 
 
 def consecutive(lookup: Lookup) -> Lookup:

@@ -1,4 +1,4 @@
-"""What no answer could pass: the oracles of a room, made of files that say what its answers can be."""
+"""What no answer could pass, and where answers are good: a room's states made of files that say what answers can be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(room: Any, task: str) -> None:
 
 
 def of(room: Any, files: Sequence[str]) -> tuple[Accumulator, ...]:
-    """A state for each file, called by its name.
+    """A ceiling for each file, called by its name, and what the room draws of its answers, with files or without.
 
     Raises:
         SpecError: if a file cannot be read, is not what the room takes, or two have one name.
@@ -31,13 +31,10 @@ def of(room: Any, files: Sequence[str]) -> tuple[Accumulator, ...]:
     named = {re.sub(r"\.\w+$", "", title(file)): file for file in files}
     if len(named) < len(files):
         raise SpecError(f"cells: two of {', '.join(files)} have one name; each needs its own")
-    return tuple(_one(room, name, file) for name, file in named.items())
-
-
-def _one(room: Any, name: str, file: str) -> Accumulator:
-    table = tables.read(file)
-    try:
-        state: Accumulator = room.ceiling(name, table)
-    except ValueError as error:
-        raise SpecError(f"cells: {file}: {error}") from None
-    return state
+    cells, found = {name: tables.read(file) for name, file in named.items()}, list[Accumulator]()
+    for name, file in named.items():
+        try:
+            found.append(room.ceiling(name, cells[name]))
+        except ValueError as error:
+            raise SpecError(f"cells: {file}: {error}") from None
+    return (*found, *(room.pictures(cells) if hasattr(room, "pictures") else ()))

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import ceilings, dueling, flow, measuring, published, storage, tables
+from jobs import ceilings, dueling, flow, maps, measuring, published, storage, tables
 from jobs.answers import Answers, from_table
 from jobs.asking import Predicting, title
 from jobs.engine import commit
@@ -38,8 +38,9 @@ class Evaluate(Predicting):
         None, description="published results to place the run among, such as ilsvrc; default: where the classes are its"
     )
     cells: tuple[str, ...] = Field(
-        (), description="geolocation: files of cells whose ceiling stands beside the metrics"
+        (), description="geolocation: files of cells whose ceiling and map stand beside the metrics"
     )
+    geojson: str | None = Field(None, description="geolocation: folder or URL for the report's maps as GeoJSON")
     measure: str | None = Field(
         None, description="JSON: parameters of the metrics; geolocation: thresholds_km, inclusive, formula, radius_km"
     )
@@ -78,6 +79,8 @@ class Evaluate(Predicting):
         measuring.check(room, task, self.measure)
         if self.cells:
             ceilings.check(room, task)
+        if self.geojson and not hasattr(room, "pictures"):
+            raise SpecError(f"geojson: answers for the task {task} are not drawn on a map")
         if self.against:
             dueling.check(room, task)
 
@@ -100,13 +103,16 @@ class Evaluate(Predicting):
         metrics = overall.compute()
         match, notes = self._match(answers, room, metrics, groups)
         name = title((*self.model, answers.output)[0])
+        drawn = highest.tables()
+        if self.geojson:
+            maps.save(self.geojson, drawn)
         known = published.published(task, answers.corpus.classes, self.reference, {name: metrics})
         return Report(
             metrics=metrics,
             groups=tuple((dict(cell), found) for cell, found in groups.items()),
             output=answers.output,
             errors=errors,
-            tables={**own, **known, **overall.tables(), **highest.tables(), **match},
+            tables={**own, **known, **overall.tables(), **drawn, **match},
             tags=answers.tags,
             examples=examples(answers, worst.notable()),
             notes=notes,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import drawing, lines, matrices, rankings
+from jobs import drawing, lines, maps, matrices, rankings
 from jobs.markup import section, table, titled
 
 _BARS = 20
@@ -72,6 +72,10 @@ def _matrix(name: str, found: pa.Table, asked: Mapping[str, Any]) -> str:
     return _many(name, panels, _MATRIX)
 
 
+def _map(name: str, found: pa.Table, _asked: Mapping[str, Any]) -> str:
+    return _figure(name, *maps.picture(found))
+
+
 _KINDS: Mapping[str, Callable[[str, pa.Table, Mapping[str, Any]], str]] = {
     "reliability": _reliability,
     "bars": _bars,
@@ -79,6 +83,7 @@ _KINDS: Mapping[str, Callable[[str, pa.Table, Mapping[str, Any]], str]] = {
     "lines": _lines,
     "ranked": _ranked,
     "matrix": _matrix,
+    maps.KIND: _map,
 }
 
 

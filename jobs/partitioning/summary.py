@@ -11,6 +11,7 @@ import pyarrow as pa
 from jobs.spec import Report
 from vision.accumulator import Counts, plotted
 from vision.geolocation import s2
+from vision.geolocation.drawn import counted
 from vision.geolocation.stored import Cells
 from vision.intervals import rate
 from vision.sphere import FAULTS
@@ -33,7 +34,11 @@ def report(place: str, cells: Cells, rejected: Counts, tags: Mapping[str, str]) 
     return Report(
         metrics={} if "published" in cells.about else {"kept": rate(held, photos)},
         output=place,
-        tables={"levels": _levels(cells), "rejected": _rejected(rejected)},
+        tables={
+            "levels": _levels(cells),
+            "rejected": _rejected(rejected),
+            **({"map_cells": counted(cells)} if len(cells) else {}),
+        },
         tags={**tags, "cells": str(len(cells)), "cells_sha256": cells.digest},
         notes=tuple(notes),
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
-from vision.accumulator import Suite
+from vision.accumulator import Accumulator, Suite
 from vision.corpus import Corpus
 from vision.geolocation import metrics
 from vision.geolocation.answers import NEEDS
 from vision.geolocation.ceiling import Ceiling
 from vision.geolocation.distance import Distance, Formula
+from vision.geolocation.drawn import CellAccuracy, Lines
 from vision.geolocation.duel import ROUND, Duel
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
 from vision.geolocation.planet import objective, predictor
@@ -19,8 +22,8 @@ from vision.geolocation.worst import Farthest
 from vision.sphere import EARTH_KM
 
 __all__ = [
-    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image", "predictor",
-    "references", "suite", "worst",
+    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image", "pictures",
+    "predictor", "references", "suite", "worst",
 ]  # fmt: skip
 
 
@@ -56,6 +59,15 @@ def ceiling(name: str, cells: pa.Table) -> Ceiling:
         ValueError: if the table holds no partition.
     """
     return Ceiling(from_table(cells), name)
+
+
+def pictures(cells: Mapping[str, pa.Table]) -> tuple[Accumulator, ...]:
+    """What is drawn of placed photos: lines from truth to answer, and stored partitions by how well theirs were placed.
+
+    Raises:
+        ValueError: if a table holds no partition.
+    """
+    return (Lines(), *(CellAccuracy(from_table(table), name) for name, table in cells.items()))
 
 
 def duel() -> Duel:

@@ -8,7 +8,7 @@ RFC 7946 asks for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,17 +48,27 @@ def features(cells: Cells) -> Iterator[dict[str, Any]]:
     """A GeoJSON feature for each cell, with its token, level, class, count and mean position."""
     shown = cells.table().select(["token", "level", "label", "count", "mean_latitude", "mean_longitude"])
     for row, properties in enumerate(shown.to_pylist()):
-        rings = [np.round(ring, _DIGITS).tolist() for ring in outline(cells.ids[row : row + 1])]
-        shape: dict[str, Any] = {"type": "Polygon", "coordinates": rings[:1]}
-        if len(rings) > 1:
-            shape = {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+        shape = geometry(cells.ids[row : row + 1])
         yield {"type": "Feature", "id": properties["token"], "properties": properties, "geometry": shape}
+
+
+def geometry(cell: Array) -> dict[str, Any]:
+    """The GeoJSON geometry of one cell (1,) uint64."""
+    rings = [np.round(ring, _DIGITS).tolist() for ring in outline(cell)]
+    if len(rings) > 1:
+        return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}
+    return {"type": "Polygon", "coordinates": rings}
 
 
 def geojson(cells: Cells) -> Iterator[str]:
     """A FeatureCollection as lines of text: 57,000 cells are some 25 MB and need not be held."""
+    return collection(features(cells))
+
+
+def collection(found: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Features as a FeatureCollection, a line of text each."""
     yield '{"type": "FeatureCollection", "features": [\n'
-    for number, feature in enumerate(features(cells)):
+    for number, feature in enumerate(found):
         yield (",\n" if number else "") + json.dumps(feature)
     yield "\n]}\n"
 

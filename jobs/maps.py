@@ -122,7 +122,8 @@ class _Cells:
         part = np.asarray(table[plot["part"]].to_numpy(), np.float64)
         whole = np.asarray(table[plot["whole"]].to_numpy(), np.float64) if plot.get("whole") else None
         seen, places = _seen(ids)
-        values, says = np.bincount(places, part, len(seen)), list[str]()
+        values: Array = np.bincount(places, part, len(seen))
+        says: list[str] = []
         if whole is not None:
             sums = np.bincount(places, whole, len(seen))
             says = [f"{a:,.0f} of {b:,.0f}" for a, b in zip(values, sums, strict=True)]

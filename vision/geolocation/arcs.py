@@ -35,7 +35,7 @@ def arc(start: tuple[float, float], end: tuple[float, float], step_degrees: floa
     if not step_degrees > 0:
         raise ValueError(f"step_degrees must be above 0, got {step_degrees}")
     a, b = unit_vectors(np.array([start[0], end[0]]), np.array([start[1], end[1]]))
-    angle = float(2 * np.arcsin(min(1.0, np.linalg.norm(a - b) / 2)))
+    angle = float(2 * np.arcsin(min(1.0, float(np.linalg.norm(a - b)) / 2)))
     if angle < _SAME:
         return []
     share = np.linspace(0.0, 1.0, max(int(np.ceil(np.degrees(angle) / step_degrees)), 1) + 1)

@@ -29,7 +29,7 @@ def begin(journal: Journal, job: Job, extra: Mapping[str, str]) -> None:
 
 
 def report(journal: Journal, job: Job, name: str, found: Report) -> None:
-    """Metrics, tags, tables, the document and the page."""
+    """Metrics, tags, tables, the document, the page and what files there are."""
     numbers = {**flat(found.metrics), "errors": float(found.errors)}
     journal.append({"kind": "metrics", "values": as_points(numbers, 0, now_ms())})
     journal.append({"kind": "tags", "values": tags(found)})
@@ -37,6 +37,8 @@ def report(journal: Journal, job: Job, name: str, found: Report) -> None:
     tables = _tables(journal, found)
     _file(journal, "report.json", to_json(document(name, journal.run_id, found, tables)))
     _file(journal, "report.html", page.render(found, provenance.title(job), _shown(job)))
+    for file, text in found.files.items():
+        _file(journal, file, masked(text))
 
 
 def error(journal: Journal, text: str) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.auditing import attribute, beyond, given, reporting
+from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting
 from jobs.auditing.counting import count
 from jobs.auditing.findings import Asked, read
 from jobs.auditing.naming import named
 from jobs.auditing.reference import distances
 from jobs.auditing.source import ROLES, Columns, Files, Shards, Source
-from jobs.auditing.words import notes
+from jobs.auditing.words import findings, notes
 from jobs.choosing import sha256
 from jobs.evaluate import Evaluate
 from jobs.intake.groups import Groups
@@ -109,15 +109,24 @@ class Audit(Reads, Spread):
         agreed, agreements = attribute.agreements(tally.cube, attribute.pairs(self.second, self.by))
         ends = None if self.checked is None else attribute.checked(self.checked, tally.cube, asked, list(found.overall))
         more = {"agreements": agreements, "true_groups": ends, "published": reporting.published(known)}
-        tables = {**reporting.ranked(found), **reporting.tables(found, far), **beyond.tables(tally, asked, found)}
+        tables = {**pictures.tables(found, far, self.min_group), **reporting.tables(found, far)}
+        tables |= beyond.tables(tally, asked, found)
+        metrics = {**reporting.metrics(found), **reporting.far(far), **agreed}
+        facts = provenance.facts(self, tally, found, tags)
+        text = card.written(facts, findings(rules, tally, found), found, far, metrics, rules, self.to_yaml())
         return Report(
-            metrics={**reporting.metrics(found), **reporting.far(far), **agreed},
+            metrics=metrics,
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
             output=tags.get("predictions") or tags.get("table") or tags.get("corpus"),
             errors=found.unanswered,
-            tables={**tables, **{name: table for name, table in more.items() if table is not None}},
+            tables={
+                **tables,
+                **{name: table for name, table in more.items() if table is not None},
+                "provenance": provenance.table(facts),
+            },
             tags=tags,
             notes=notes(self, rules, tally, found),
+            files={card.FILE: text},
         )
 
     def _also(self) -> tuple[str, ...]:

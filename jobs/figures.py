@@ -24,7 +24,10 @@ _RANKED = (
     "Bars are 95 % intervals, the dashed line is what each is to be compared with. Grey stands for insufficient data: "
     "below the minimum, or too few of the rarer outcome to be expected."
 )
-_MATRIX = "The number in a cell is the rate, n its rows; the darker, the worse. Hatched cells have insufficient data."
+_MATRIX = (
+    "The number in a cell is the rate, n its rows. The darker, the worse; of a rate without a better end, the higher. "
+    "Hatched cells have insufficient data."
+)
 
 
 def kind(found: pa.Table) -> str | None:

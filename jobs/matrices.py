@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import product
 from typing import Any
 
 from jobs.drawing import svg, text
@@ -12,8 +13,8 @@ from jobs.drawing import svg, text
 MOST = (24, 12)
 """Rows and columns of a picture; more are read as a table."""
 
-_LEFT, _TOP, _WIDE, _TALL, _GAP = 150, 44, 84, 40, 2
-_LETTERS = (22, 13)
+_TOP, _WIDE, _TALL, _GAP = 44, 84, 40, 2
+_LETTERS, _LETTER = (22, 13), 7.3  # of a name down and across, and pixels of each at most
 _PALE, _DEEP = 0.06, 0.62
 
 
@@ -32,26 +33,33 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     places = [{value: index for index, value in enumerate(side)} for side in kept]
     known = [row["value"] for row in rows if row["value"] is not None and not row["insufficient"]]
     ends = (min(known), max(known)) if known else (0.0, 0.0)
-    parts = _heads(rows[0], kept)
+    names = [*(_short(value, _LETTERS[0]) for value in kept[0]), f"{rows[0]['down']} ↓"]
+    start = 20 + _LETTER * max(map(len, names))
+    parts = _heads(rows[0], kept, start)
+    drawn: set[tuple[int, int]] = set()
     for row in rows:
         down, across = places[0].get(str(row["row"])), places[1].get(str(row["column"]))
         if down is not None and across is not None:
-            parts += _cell(row, _LEFT + across * _WIDE, _TOP + down * _TALL, ends)
+            drawn.add((down, across))
+            parts += _cell(row, start + across * _WIDE, _TOP + down * _TALL, ends)
+    for down, across in sorted(set(product(*map(range, map(len, kept)))) - drawn):
+        nobody = {"row": kept[0][down], "column": kept[1][across], "value": None, "n": 0, "insufficient": True}
+        parts += _cell({**rows[0], **nobody, "low": None}, start + across * _WIDE, _TOP + down * _TALL, ends)
     left = [f"{len(side) - len(some):,} more values" for side, some in zip(sides, kept, strict=True) if side != some]
-    size = (_LEFT + _WIDE * len(kept[1]) + 4, _TOP + _TALL * len(kept[0]) + 4)
+    size = (start + _WIDE * len(kept[1]) + 4, _TOP + _TALL * len(kept[0]) + 4)
     return svg(*size, f"{rows[0]['down']} by {rows[0]['across']}", parts), ", ".join(left)
 
 
-def _heads(first: Mapping[str, Any], sides: Sequence[Sequence[str]]) -> list[str]:
+def _heads(first: Mapping[str, Any], sides: Sequence[Sequence[str]], start: float) -> list[str]:
     """The names of the columns and of their values."""
     parts = [
-        text(_LEFT + 2, 14, f"{first['across']} →", "start"),
-        text(_LEFT - 10, _TOP - 10, f"{first['down']} ↓", "end"),
+        text(start + 2, 14, f"{first['across']} →", "start"),
+        text(start - 10, _TOP - 10, f"{first['down']} ↓", "end"),
     ]
     for place, value in enumerate(sides[1]):
-        parts.append(text(_LEFT + (place + 0.5) * _WIDE, _TOP - 10, _short(value, _LETTERS[1]), "middle"))
+        parts.append(text(start + (place + 0.5) * _WIDE, _TOP - 10, _short(value, _LETTERS[1]), "middle"))
     for place, value in enumerate(sides[0]):
-        parts.append(text(_LEFT - 10, _TOP + (place + 0.5) * _TALL + 4, _short(value, _LETTERS[0]), "end"))
+        parts.append(text(start - 10, _TOP + (place + 0.5) * _TALL + 4, _short(value, _LETTERS[0]), "end"))
     return parts
 
 
@@ -68,7 +76,8 @@ def _cell(row: Mapping[str, Any], x: float, y: float, ends: tuple[float, float])
     parts += _hatch(x, y, wide, tall) if few else []
     parts.append(f'<text class="{"soft" if few else "ink"}" x="{x + wide / 2}" y="{y + 17}" '
                  f'text-anchor="middle">{number}</text>')  # fmt: skip
-    parts.append(text(x + wide / 2, y + 31, f"n {row['n']:,}", "middle"))
+    under, middle = "soft" if few else "under", x + wide / 2
+    parts.append(f'<text class="{under}" x="{middle}" y="{y + 31}" text-anchor="middle">n {row["n"]:,}</text>')
     return parts
 
 

@@ -22,6 +22,7 @@ from jobs.spec import Example, Report
 from vision.accumulator import Estimate
 
 GROUP_METRICS = 3
+_SEEN = 16  # metrics and sentences; more are folded
 _PACKAGES = ("safelight", "torch", "torchvision", "ray", "numpy", "pyarrow")
 
 
@@ -57,7 +58,11 @@ def _summary(report: Report) -> str:
 
 
 def _notes(notes: Sequence[str]) -> str:
-    return f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in notes)}</ul>' if notes else ""
+    """What the reader must know, and folded what is to be known beyond the first sentences."""
+    items = [f"<li>{escape(note)}</li>" for note in notes]
+    rest = "".join(items[_SEEN:])
+    more = f"<li><details><summary>{len(items) - _SEEN:,} more</summary><ul>{rest}</ul></details></li>" if rest else ""
+    return f'<ul class="notes">{"".join(items[:_SEEN])}{more}</ul>' if notes else ""
 
 
 def _metrics(metrics: Mapping[str, Estimate]) -> str:
@@ -71,7 +76,13 @@ def _metrics(metrics: Mapping[str, Estimate]) -> str:
             f'<td class="number">{_range(estimate)}</td><td class="number">{estimate.n:,}</td></tr>'
         )
     head = markup.head([("Metric", ""), ("Value", "number"), ("", ""), ("95 % interval", "number"), ("n", "number")])
-    return markup.section("Metrics", markup.grid(head, rows, len(metrics))) if rows else ""
+    if not rows:
+        return ""
+    first, rest = markup.grid(head, rows[:_SEEN], len(rows[:_SEEN])), rows[_SEEN:]
+    if rest:
+        first += f"<details><summary>{len(metrics) - _SEEN:,} more metrics</summary>"
+        first += f"{markup.grid(head, rest, len(metrics) - _SEEN)}</details>"
+    return markup.section("Metrics", first)
 
 
 def _groups(report: Report) -> str:

@@ -73,6 +73,7 @@ class Report:
         tables: small Arrow tables by name, kept as Parquet artifacts.
         tags: digests and other facts to find the run by.
         examples: images for the report page.
+        files: texts by file name, kept as artifacts beside the report; they hold nothing that changes from run to run.
         notes: sentences the reader must know.
     """
 
@@ -84,6 +85,7 @@ class Report:
     tags: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ def plotted(table: pa.Table, **plot: object) -> pa.Table:
     high, with n, mean_score and accuracy; `bars` has a bar of the column `value` for each row, called by `label`;
     `curve` is a line of the column `y` over `x`, in a band from the column `low` to `high`; `lines` has such a line for
     each combination of the columns `series`, y as its logarithm where `logarithmic`, and x where `stretched`.
+    `ranked` has intervals one below the other, a picture for each value of the column `panel` (rankings.py in jobs has
+    the columns), and `matrix` a map of numbers for each (matrices.py).
     """
     return table.replace_schema_metadata({b"plot": json.dumps(plot).encode()})
 

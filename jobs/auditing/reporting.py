@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.auditing.findings import Found
-from vision.accumulator import Cell, Estimate, plotted
+from vision.accumulator import Cell, Estimate
 from vision.fairness.disparity import Gap, Measured
 from vision.fairness.published import Beside
 from vision.fairness.rates import RATES
@@ -204,14 +204,8 @@ def _known(value: Any) -> Any:
 
 
 def _kind(values: Sequence[Any]) -> pa.DataType:
+    if all(isinstance(value, bool) for value in values):
+        return pa.bool_()
     if any(isinstance(value, str) for value in values):
         return pa.string()
     return pa.float64() if any(isinstance(value, float) for value in values) else pa.int64()
-
-
-def ranked(found: Found) -> dict[str, pa.Table]:
-    """The groups that were tested as bars of one rate, the worst first."""
-    mine = [one for one in found.groups if one.rate == "top1" and one.value.n]
-    rows = [{"group": spelt(one.cell), "error": 1 - one.value.value} for one in mine]
-    made = table(sorted(rows, key=lambda row: -row["error"]))
-    return {} if made is None else {"errors_by_group": plotted(made, kind="bars", label="group", value="error")}

@@ -32,12 +32,30 @@ class Words(Protocol):
 
 
 def notes(asked: Words, rules: Rules, tally: Tally, found: Found) -> tuple[str, ...]:
-    """Findings first, then what they rest on."""
+    """Findings of the first rate, what they rest on, then the other rates; who has contradicting labels is named."""
+    first, others = _gaps(found)
+    return (*first, *_family(rules, tally, found), *_conflicts(asked, tally), *_rests_on(asked, tally), *others)
+
+
+def findings(rules: Rules, tally: Tally, found: Found) -> tuple[str, ...]:
+    """What was found, about groups alone."""
+    first, others = _gaps(found)
+    return (*first, *_family(rules, tally, found), *others)
+
+
+def _gaps(found: Found) -> tuple[list[str], list[str]]:
+    """The widest gaps of the first rate, and of the others with why odds cannot be told."""
+    rates = list(dict.fromkeys(gap.rate for gap in found.gaps))
+    said = {rate: [sentences.of_gap(gap) for gap in found.gaps if gap.rate == rate] for rate in rates}
+    odds = [f"equalized odds by {' by '.join(columns)}: {one.reason}" for columns, one in found.odds.items()
+            if math.isnan(one.difference.value)]  # fmt: skip
+    return [one for rate in rates[:1] for one in said[rate]], [one for rate in rates[1:] for one in said[rate]] + odds
+
+
+def _family(rules: Rules, tally: Tally, found: Found) -> list[str]:
+    """How many groups differ, and how many rows are in no group or have no answer."""
     assert tally.cube is not None
-    said = [sentences.of_gap(gap) for gap in found.gaps]
-    said += sentences.of_family(found.groups, rules) if found.groups else []
-    said += [f"equalized odds by {' by '.join(columns)}: {odds.reason}" for columns, odds in found.odds.items()
-             if math.isnan(odds.difference.value)]  # fmt: skip
+    said = sentences.of_family(found.groups, rules) if found.groups else []
     total = tally.cube.total()
     said += [
         sentences.of_unknown(composition.columns, composition.unknown, total)
@@ -47,8 +65,12 @@ def notes(asked: Words, rules: Rules, tally: Tally, found: Found) -> tuple[str, 
     if found.unanswered:
         below = "they are below the line of every rate but top1 and ppv"
         said.append(f"{found.unanswered:,} of {total:,} rows have no answer: {below}")
-    said += _conflicts(asked, tally)
-    said += sentences.of_annotation(asked.by, asked.annotated_by)
+    return said
+
+
+def _rests_on(asked: Words, tally: Tally) -> tuple[str, ...]:
+    assert tally.cube is not None
+    total, said = tally.cube.total(), sentences.of_annotation(asked.by, asked.annotated_by)
     rows = f"{total:,} rows" + (f" where {asked.where}" if asked.where else "")
     return (*said, f"{rows} were counted once; every figure follows from these counts")
 

@@ -54,7 +54,13 @@ def said(report: Report) -> str:
 def figures(report: Report) -> str:
     """What must not change from run to run."""
     found = document("audit", None, report, {})
-    return to_json([found["metrics"], found["groups"], {n: t.to_pylist() for n, t in sorted(report.tables.items())}])
+    tables = {n: t.to_pylist() for n, t in sorted(report.tables.items()) if n != "provenance"}
+    return to_json([found["metrics"], found["groups"], tables, facts(report)["counts sha256"]])
+
+
+def facts(report: Report) -> dict[str, str]:
+    """What the report says of its own rows."""
+    return {row["fact"]: row["value"] for row in report.tables["provenance"].to_pylist()}
 
 
 def test_any_sharding_and_any_kind_of_file_gives_the_same_bytes() -> None:

@@ -179,7 +179,7 @@ def test_two_columns_are_a_map_of_numbers_and_small_cells_are_hatched() -> None:
     best, worst = (float(x) for x in re.findall(r'class="heat" fill-opacity="([\d.]+)"', text))
     assert best < worst
     assert "url(" not in text
-    for words in ("0.900", "0.200", "n 100", "n 5", "insufficient data"):
+    for words in ("0.900", "0.200", "n 100", "n 5", "n 0", "insufficient data"):
         assert words in seen.text
 
 

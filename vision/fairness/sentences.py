@@ -74,9 +74,15 @@ def of_annotation(columns: Sequence[str], annotated_by: str | None) -> list[str]
             "and the true disparity may be larger or smaller"
         )
     if said:
-        whose = f"annotated by {annotated_by}" if annotated_by else "as annotated in the source, by whom is not said"
-        sentences.append(f"groups of {', '.join(said)} are {whose}")
+        sentences.append(f"groups of {', '.join(said)} are {source_of(said[0], annotated_by)}")
     return sentences
+
+
+def source_of(column: str, annotated_by: str | None) -> str:
+    """Whose word the groups of one column are, in short."""
+    if column.startswith(PREDICTED):
+        return "predicted by a model"
+    return f"annotated by {annotated_by}" if annotated_by else "as annotated in the source, by whom is not said"
 
 
 def of_unknown(columns: Sequence[str], unknown: int, total: int) -> str:
@@ -93,4 +99,6 @@ def _number(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2g}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2g}" if value > 0 else "below 1e-300"

@@ -14,11 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vision.accumulator import Array
-from vision.connectomics.grouped import by_pair
-
-UNIT = 510
-"""Of a face's value: 510 is a certain boundary, 0 none."""
-BINS = 256
+from vision.connectomics.faces import UNIT, distinct_faces
+from vision.connectomics.grouped import by_pair, run_starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,22 +58,22 @@ class Edges:
 
     @classmethod
     def of_faces(cls, first: Array, second: Array, values: Array, bins: int = 0) -> Edges:
-        """From faces: the two ids (N,) uint64 each, different and none 0, and the values (N,) in 0..510."""
-        amounts = values.astype(np.int64)
-        groups = by_pair(np.minimum(first, second), np.maximum(first, second))
-        starts, edges = groups.starts, len(groups.starts)
-        histogram = np.zeros((edges, bins), np.int64)
-        if bins and edges:
-            row = np.repeat(np.arange(edges), np.diff(starts, append=len(values)))
-            place = row * bins + (amounts * bins // (UNIT + 1))[groups.order]
-            histogram = np.bincount(place, minlength=edges * bins).reshape(edges, bins)
+        """From faces: the two ids (N,) each, different and none 0, and the values (N,) in 0..510."""
+        a, b, value, faces = distinct_faces(np.minimum(first, second), np.maximum(first, second), values)
+        starts = run_starts(a, b)
+        if not len(starts):
+            return cls(histogram=np.zeros((0, bins), np.int64))
+        histogram = np.zeros((len(starts), bins), np.int64)
+        if bins:
+            row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(a)))
+            np.add.at(histogram, (row, value * bins // (UNIT + 1)), faces)
         return cls(
-            np.stack([groups.first, groups.second], axis=1).astype(np.uint64),
-            np.diff(starts, append=len(values)).astype(np.int64),
-            groups.sums(amounts),
-            groups.sums(amounts * amounts),
-            groups.least(amounts),
-            groups.most(amounts),
+            np.stack([a[starts], b[starts]], axis=1).astype(np.uint64),
+            np.add.reduceat(faces, starts),
+            np.add.reduceat(faces * value, starts),
+            np.add.reduceat(faces * value * value, starts),
+            value[starts],
+            value[np.append(starts[1:], len(a)) - 1],
             histogram,
         )
 
@@ -120,31 +117,43 @@ def edges_of(labels: Array, boundary: Array, bins: int = 0) -> Edges:
         ValueError: if the shapes differ or the boundary is not uint8.
     """
     _checked(labels, boundary)
+    flat, values = np.ascontiguousarray(labels).reshape(-1), np.ascontiguousarray(boundary).reshape(-1)
     parts = []
     for axis in range(3):
-        low, high = _halves(axis)
-        parts.append(_touching(labels[low], labels[high], boundary[low], boundary[high]))
-    first, second, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Edges.of_faces(first, second, values, bins)
+        at, stride = _changes(labels, axis)
+        parts.append(_kept(flat[at], flat[at + stride], values[at], values[at + stride]))
+    first, second, amounts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Edges.of_faces(first, second, amounts, bins)
 
 
 def edges_across(lower: Array, upper: Array, lower_boundary: Array, upper_boundary: Array, bins: int = 0) -> Edges:
     """The edges over one face between two blocks: fragments and boundary of its two planes, equal shapes."""
     _checked(lower, lower_boundary)
     _checked(upper, upper_boundary)
-    return Edges.of_faces(*_touching(lower, upper, lower_boundary, upper_boundary), bins)
+    a, b, c, d = (np.ascontiguousarray(x).reshape(-1) for x in (lower, upper, lower_boundary, upper_boundary))
+    at = np.flatnonzero(a != b)
+    return Edges.of_faces(*_kept(a[at], b[at], c[at], d[at]), bins)
 
 
-def _touching(a: Array, b: Array, boundary_a: Array, boundary_b: Array) -> tuple[Array, Array, Array]:
-    """Ids and value of each face between two arrays of facing voxels."""
-    at = np.nonzero((a != b) & (a != 0) & (b != 0))
-    return a[at], b[at], boundary_a[at].astype(np.uint16) + boundary_b[at]
+def _changes(labels: Array, axis: int) -> tuple[Array, int]:
+    """Flat places of the voxels whose upper neighbour along an axis differs, and how far off that one is."""
+    _, height, width = labels.shape
+    if axis == 0:
+        return np.flatnonzero(labels[:-1] != labels[1:]), height * width
+    if axis == 1:
+        at = np.flatnonzero(labels[:, :-1] != labels[:, 1:])
+        return at + at // max(1, (height - 1) * width) * width, width
+    at = np.flatnonzero(labels[:, :, :-1] != labels[:, :, 1:])
+    return at + at // max(1, width - 1), 1
 
 
-def _halves(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    low, high = [slice(None)] * 3, [slice(None)] * 3
-    low[axis], high[axis] = slice(None, -1), slice(1, None)
-    return tuple(low), tuple(high)
+def _kept(first: Array, second: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """Ids and value of the faces that have a fragment on both sides."""
+    values = low.astype(np.uint16) + high
+    if len(first) and (first.min() == 0 or second.min() == 0):
+        both = (first != 0) & (second != 0)
+        return first[both], second[both], values[both]
+    return first, second, values
 
 
 def _checked(labels: Array, boundary: Array) -> None:

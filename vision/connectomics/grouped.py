@@ -1,52 +1,96 @@
-"""Rows that share a pair of ids brought together: what tables that add up over blocks rest on."""
+"""Rows that share a pair of ids brought together: what tables that add up over blocks rest on.
+
+Sorting one key of 64 bits is several times faster than sorting by two columns. Where the two ids do not fit into 64
+bits side by side they are mixed into a key that almost never maps two pairs to one; it is checked, and such a batch is
+sorted by both columns.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from vision.accumulator import Array
 
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 
-class Groups(NamedTuple):
-    """Rows sorted by pair: `order` (N,), where each pair `starts` in it (K,), and the pairs `first`, `second` (K,)."""
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Rows brought together by pair.
+
+    Args:
+        order: (N,) rows, those of a pair side by side.
+        starts: (K,) where each pair starts in `order`.
+        place: (K,) which of those groups each pair of the result is.
+        first, second: (K,) the pairs, sorted by first, then second.
+    """
 
     order: Array
     starts: Array
+    place: Array
     first: Array
     second: Array
 
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def sizes(self) -> Array:
+        """(K,) int64 rows of each pair."""
+        return np.diff(self.starts, append=len(self.order))[self.place].astype(np.int64)
+
+    def of_rows(self) -> Array:
+        """(N,) the pair of each row."""
+        found = np.empty(len(self.order), np.int64)
+        ranks = np.empty(len(self), np.int64)
+        ranks[self.place] = np.arange(len(self))
+        found[self.order] = np.repeat(ranks, np.diff(self.starts, append=len(self.order)))
+        return found
+
     def sums(self, values: Array) -> Array:
         """Sums (K, ...) of the rows (N, ...) of each pair; of integers, exact in any order."""
-        return np.add.reduceat(values[self.order], self.starts, axis=0) if len(self.starts) else values[:0]
+        return self._reduced(np.add, values)
 
     def least(self, values: Array) -> Array:
-        return np.minimum.reduceat(values[self.order], self.starts) if len(self.starts) else values[:0]
+        return self._reduced(np.minimum, values)
 
     def most(self, values: Array) -> Array:
-        return np.maximum.reduceat(values[self.order], self.starts) if len(self.starts) else values[:0]
+        return self._reduced(np.maximum, values)
+
+    def _reduced(self, how: np.ufunc, values: Array) -> Array:
+        if not len(self):
+            return values[:0]
+        return np.asarray(how.reduceat(values[self.order], self.starts, axis=0)[self.place])
 
 
 def by_pair(first: Array, second: Array) -> Groups:
-    """Group rows by (first, second), (N,) unsigned integers each; the pairs come sorted by first, then second."""
-    order = sorting(first, second)
+    """Group rows by (first, second), (N,) unsigned integers each."""
+    keys, exact = _keys(first, second)
+    order = np.argsort(keys)
     a, b = first[order], second[order]
     starts = run_starts(a, b)
-    return Groups(order, starts, a[starts], b[starts])
+    if exact:
+        return Groups(order, starts, np.arange(len(starts)), a[starts], b[starts])
+    if len(starts) != len(run_starts(keys[order])):  # two pairs share a key and may lie in a mixture
+        order = np.lexsort((second, first))
+        a, b = first[order], second[order]
+        starts = run_starts(a, b)
+    place = np.lexsort((b[starts], a[starts]))
+    return Groups(order, starts, place, a[starts][place], b[starts][place])
 
 
-def sorting(first: Array, second: Array) -> Array:
-    """The order that sorts pairs; as one key where both fit into 64 bits side by side, which is many times faster."""
+def _keys(first: Array, second: Array) -> tuple[Array, bool]:
+    """A key (N,) uint64 of each pair, and whether it sorts like the pair."""
     if not len(first):
-        return np.empty(0, np.int64)
-    low, width = int(second.min()), (int(second.max()) - int(second.min())).bit_length()
-    base, height = int(first.min()), (int(first.max()) - int(first.min())).bit_length()
-    if width + height > 64:
-        return np.lexsort((second, first))
-    keys = (first.astype(np.uint64) - np.uint64(base)) << np.uint64(width)
-    keys |= second.astype(np.uint64) - np.uint64(low)
-    return np.argsort(keys, kind="stable")
+        return np.empty(0, np.uint64), True
+    low, base = int(second.min()), int(first.min())
+    width, height = (int(second.max()) - low).bit_length(), (int(first.max()) - base).bit_length()
+    a, b = first.astype(np.uint64), second.astype(np.uint64)
+    if width + height <= 64 and width < 64:
+        return ((a - np.uint64(base)) << np.uint64(width)) | (b - np.uint64(low)), True
+    mixed = a * _MIX  # wraps on purpose
+    return (mixed ^ (mixed >> np.uint64(29))) + b * (_MIX ^ np.uint64(0xD1B54A32D192ED03)), False
 
 
 def run_starts(*columns: Array) -> Array:

@@ -12,7 +12,8 @@ import heapq
 import numpy as np
 
 from vision.accumulator import Array
-from vision.connectomics.edges import UNIT, Edges
+from vision.connectomics.edges import Edges
+from vision.connectomics.faces import UNIT
 
 
 class Pool:

@@ -129,8 +129,7 @@ def _mergers(skeleton: Array, segments: Array, least_nodes: int) -> tuple[Array,
     """Segments on more than one skeleton, and how many skeletons too many they are on."""
     on = segments != 0
     groups = by_pair(segments[on], skeleton[on].astype(np.uint64))
-    nodes = np.diff(groups.starts, append=int(on.sum()))
-    found, times = np.unique(groups.first[nodes >= least_nodes], return_counts=True)
+    found, times = np.unique(groups.first[groups.sizes() >= least_nodes], return_counts=True)
     return found[times > 1], int((times[times > 1] - 1).sum())
 
 

@@ -19,6 +19,9 @@ class Predicting(Reads, Spread):
     output: str | None = Field(None, description="folder or URL of the predictions; with several models, the parent")
     batch_size: int | None = Field(None, ge=1, description="pictures a batch; default 4 on a CPU, 256 on a GPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
+    decode: Literal["auto", "cpu", "gpu"] = Field(
+        "auto", description="who decodes JPEGs beside a GPU; auto: the GPU where two seconds of trying find it starved"
+    )
     max_errors: float = Field(0.01, ge=0, le=1, description="share of broken images past which the job fails")
     kernel: Literal["auto", "openvino", "torch", "inductor", "onnxruntime"] = Field(
         "auto",

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import compiling, records, storage
+from jobs import compiling, decoding, records, storage
 from jobs.answers import Answers
 from jobs.asking import Predicting, title
 from jobs.compiling import Log
+from jobs.decoding import Decoder, Prepared
 from jobs.engine import commit, run
 from jobs.engine.plan import ANSWER_VERSION, Plan, plan
 from jobs.engine.replica import Replica, Target
@@ -23,7 +24,7 @@ from jobs.probing import cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
 from jobs.spec import Context, SpecError
-from vision import image, kernel, names
+from vision import gpu_loading, image, kernel, names
 from vision.accumulator import Accumulator
 from vision.corpus import Corpus
 from vision.model import Model
@@ -60,7 +61,8 @@ def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context
         SpecError: if an output holds something else, or two models have one output.
         JobFailed: if too many images are broken, or the work cannot be done.
     """
-    prepared = [(*_prepared(reading, model, job, context.log), context) for model, job, context in asked]
+    decoder = _decoder(reading, asked)
+    prepared = [(*_prepared(reading, model, job, context.log, decoder), context) for model, job, context in asked]
     outputs = [target.output for target, _, _ in prepared]
     if len(set(outputs)) < len(outputs):
         raise SpecError(f"two of the models have one output, {outputs[0]}: give them different names")
@@ -69,9 +71,24 @@ def apply_all(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context
         for output in outputs:
             claims.enter_context(storage.claim(output))
         courses = [_course(reading, *one) for one in prepared]
-        replica = Replica(reading.url, tuple(c.target for c in courses), reading.selection, first.code)
+        targets = tuple(course.target for course in courses)
+        replica = Replica(reading.url, targets, reading.selection, first.code, decoder=decoder)
         run.carry_out(courses, replica, first)
     return [_applied(reading, course) for course in courses]
+
+
+def _decoder(reading: Reading, asked: Sequence[tuple[Model, Predicting, Context]]) -> Decoder:
+    """Who decodes, for all models alike."""
+    first, context = asked[0][1:]
+    if not decoding.open_to_choice(first.decode, first.gpus_per_worker):
+        return "cpu"
+    either: dict[Decoder, list[Prepared]] = {
+        decoder: [_prepared(reading, model, job, _unsaid, decoder) for model, job, _ in asked]
+        for decoder in ("gpu", "cpu")
+    }
+    todo = _planned(reading, *either["cpu"][0])
+    replica = Replica(reading.url, tuple(target for target, _ in either["cpu"]), reading.selection, first.code)
+    return decoding.choose(first, either, todo, replica, context.log)
 
 
 def _course(reading: Reading, target: Target, identity: dict[str, Any], context: Context) -> run.Course:
@@ -90,7 +107,7 @@ def _applied(reading: Reading, course: run.Course) -> Applied:
 
 def estimate(reading: Reading, model: Model, job: Predicting) -> Mapping[str, str]:
     """What `apply` would cost, from a short probe."""
-    target, identity = _prepared(reading, model, job, _unsaid)
+    target, identity = _prepared(reading, model, job, _unsaid, "gpu" if job.decode == "gpu" else "cpu")
     workers = job.workers if job.workers is not None else os.cpu_count()
     todo = _planned(reading, target, identity)
     replica = Replica(reading.url, (target,), reading.selection, job.code)
@@ -101,11 +118,12 @@ def _unsaid(_message: str) -> None:
     """For an estimate, which says what it found in one piece."""
 
 
-def _prepared(reading: Reading, model: Model, job: Predicting, log: Log) -> tuple[Target, dict[str, Any]]:
+def _prepared(reading: Reading, model: Model, job: Predicting, log: Log, decoder: Decoder) -> Prepared:
     """Where the answers go, and what decides them."""
     asked = compiling.choose(model, _asked(model, job), job.kernel, job.precision, job.code, log)
     _check_classes(reading.corpus, model)
-    identity = _identity(reading, model, asked, job)
+    version = gpu_loading.decoder_version() if decoder == "gpu" else image.decoder_version()
+    identity = _identity(reading, model, asked, job) | {"decoder": version}
     return Target(storage.absolute(job.output or _beside(reading, model, identity)), model, asked), identity
 
 
@@ -158,7 +176,6 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> 
         "model": model.digest,
         "net": model.net,
         "task": model.task,
-        "decoder": image.decoder_version(),
         "kernel": kernel.name(model, asked.device, asked.batch_size, asked.library, asked.precision),
         "answers": ANSWER_VERSION,
         **records.key(reading.subset),

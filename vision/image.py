@@ -40,7 +40,8 @@ from vision import depth, headers, turbo
 from vision.faults import CorruptImage, faults, time_limit_s
 
 __all__ = [
-    "MAX_PIXELS", "CorruptImage", "Facts", "array", "decode", "decoder_version", "facts", "picture", "time_limit_s",
+    "MAX_PIXELS", "CorruptImage", "Facts", "array", "decode", "decoder_version", "facts", "picture",
+    "plain_jpeg", "time_limit_s",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -163,6 +164,20 @@ def facts(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Facts:
         if turn >= 5 and kind != "TIFF":
             width, height = height, width
         return Facts(kind, width, height, file.mode, getattr(file, "n_frames", 1), turn)
+
+
+def plain_jpeg(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    """(height, width) of a JPEG that any decoder reads alike: upright, whole, grey or YCbCr. None for all else."""
+    if headers.kind(data) != "JPEG" or not data.endswith(b"\xff\xd9"):
+        return None
+    try:
+        with faults("JPEG"):
+            file = _open("JPEG", data, max_pixels)
+            usual = turbo.is_ordinary(file, data, file.width * file.height)
+            plain = usual and _orientation("JPEG", file) == 1 and file.info.get("adobe_transform", 1) == 1
+            return (file.height, file.width) if plain else None
+    except CorruptImage:
+        return None
 
 
 def _open(kind: str, data: bytes, max_pixels: int) -> Any:

@@ -185,7 +185,7 @@ class Preprocessing:
         Raises:
             CorruptImage: if it is too elongated to resize.
         """
-        size = self._resized(image.height, image.width)
+        size = self.resized_size(image.height, image.width)
         try:
             return array(resample(image, size, Part(0, 0, *size), self.filter))
         except ValueError as error:
@@ -196,7 +196,8 @@ class Preprocessing:
         """The least that a picture is resized to, for a decoder that can scale."""
         return (self.resize, self.resize) if isinstance(self.resize, int) else self.resize
 
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) before anything is cut off."""
         if self.resize is None:
             return height, width
         if isinstance(self.resize, tuple):
@@ -205,9 +206,9 @@ class Preprocessing:
         return (short, long) if height <= width else (long, short)
 
     def _fit(self, image: Image.Image) -> Array:
-        resized = self._resized(image.height, image.width)
+        resized = self.resized_size(image.height, image.width)
         size = self.size
-        (top, height, down), (left, width, right) = map(_centre, resized, size)
+        (top, height, down), (left, width, right) = map(centre, resized, size)
         try:
             part = array(resample(image, resized, Part(top, left, height, width), self.filter))
         except ValueError as error:
@@ -219,7 +220,7 @@ class Preprocessing:
         return padded
 
 
-def _centre(side: int, crop: int) -> tuple[int, int, int]:
+def centre(side: int, crop: int) -> tuple[int, int, int]:
     """(first pixel kept, pixels kept, first place they take): torchvision's roundings, which differ."""
     if crop > side:
         return 0, side, (crop - side) // 2

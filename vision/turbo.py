@@ -34,7 +34,7 @@ def picture(file: Any, data: bytes, stored: tuple[int, int], scale: int) -> Imag
     Returns:
         Mode "RGB" or "L".
     """
-    if not _is_ordinary(file, data, stored[0] * stored[1]):
+    if not is_ordinary(file, data, stored[0] * stored[1]):
         return None
     width, height = stored[0] // scale, stored[1] // scale
     colours = "GRAY" if file.layers == 1 else "RGBX"
@@ -47,7 +47,7 @@ def picture(file: Any, data: bytes, stored: tuple[int, int], scale: int) -> Imag
     return views.over(pixels[..., 0] if file.layers == 1 else pixels)
 
 
-def _is_ordinary(file: Any, data: bytes, area: int) -> bool:
+def is_ordinary(file: Any, data: bytes, area: int) -> bool:
     """Whether Huffman codes of 8 bits, grey or in a usual sampling, are all that the header declares."""
     sampling = [(across, down) for _, across, down, _ in file.layer]
     colours = [] if file.layers == 1 else [(1, 1), (1, 1)]

@@ -22,6 +22,7 @@ from jobs.engine.overlap import Overlap
 from jobs.engine.selection import Selection
 from jobs.engine.shard import Group, OpenShard, truth
 from vision import names
+from vision.gpu_loading import GpuLoader
 from vision.model import Model
 from vision.predictor import Asked, Loaded, Loader, Look, Predictor
 
@@ -89,6 +90,7 @@ class Replica:
 
     Attributes:
         alone: no other worker works on this machine, so that this one may use all its cores.
+        decoder: who decodes JPEGs: the "cpu" or the "gpu".
     """
 
     corpus: str
@@ -96,6 +98,7 @@ class Replica:
     selection: Selection
     code: str | None = None
     alone: bool = False
+    decoder: str = "cpu"
 
     def make(self) -> Worker:
         if self.code:
@@ -141,7 +144,7 @@ class Worker:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         looks = tuple(dict.fromkeys(target.look for target in replica.targets))
-        self._loader = Loader(looks, replica.decoders())
+        self._loader = _loader(replica, looks)
         # On a GPU a part is a large batch, and few may wait.
         self._overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 8)
         self._predictors = [self._predictor(target) for target in replica.targets]
@@ -163,6 +166,18 @@ class Worker:
         if len(self._replica.targets) == 1:
             raise error
         return Failure(str(error).splitlines()[0] if str(error) else type(error).__name__)
+
+    def rates(self, lease: Lease, seconds: float, clock: Callable[[], float]) -> tuple[float, float]:
+        """Pictures a second that this worker loads, and that one of its threads answers, of those of a lease."""
+        shard = self._opening(lease).result()
+        group = shard.groups()[0]
+        images = list(itertools.islice(shard.images(group), self._replica.part()))
+        part = Part(group.number, group.rows.slice(0, len(images)), self._loader.load(images))
+        wanted = list(range(len(self._predictors)))
+        self._answer(wanted, part)  # warms up, as the loading above did
+        steps = (lambda: self._loader.load(images), lambda: self._answer(wanted, part))
+        loaded, answered = (len(images) * _times_a_second(step, seconds, clock) for step in steps)
+        return loaded, answered
 
     def ahead(self, lease: Lease) -> None:
         """Begin to read the shard that is leased next."""
@@ -254,6 +269,19 @@ class Worker:
             failed = predictor if isinstance(predictor, Failure) else None
             outcomes.append(None if mark is None else failed or commit(index))
         return tuple(outcomes)
+
+
+def _loader(replica: Replica, looks: tuple[Look, ...]) -> Loader | GpuLoader:
+    loader = Loader(looks, replica.decoders())
+    return GpuLoader(looks, replica.targets[0].asked.device, loader) if replica.decoder == "gpu" else loader
+
+
+def _times_a_second(step: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
+    count, start = 0, clock()
+    while not count or clock() - start < seconds:
+        step()
+        count += 1
+    return count / (clock() - start)
 
 
 def _receipt(lease: Lease, index: int) -> Receipt:

@@ -67,7 +67,7 @@ def one_round(made: Material, models: list[str], folder: Path) -> dict[str, floa
     truth, forwards = np.full(len(pixels), -1), 0.0
     reading = flow.read(job)
     for part in job.parts():
-        target, _ = flow._prepared(reading, load(part.model[0]), part, lambda _message: None)
+        target, _ = flow._prepared(reading, load(part.model[0]), part, lambda _message: None, "cpu")
         predictor = names.room("classification").predictor(target.model, target.asked)
         predictor.answer(list(pixels[:8]), truth[:8])  # warms up
         kernel = predictor._kernel

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting
+from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting, trust
 from jobs.auditing.counting import count
 from jobs.auditing.findings import Asked, read
 from jobs.auditing.naming import named
@@ -21,7 +21,7 @@ from jobs.auditing.words import findings, notes
 from jobs.choosing import sha256
 from jobs.evaluate import Evaluate
 from jobs.intake.groups import Groups
-from jobs.records import Reads, Spread
+from jobs.records import Reads
 from jobs.spec import Context, Plain, Report, SpecError
 from jobs.tables import roles
 from vision.fairness import published
@@ -30,7 +30,7 @@ from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
 
 
-class Audit(Reads, Spread):
+class Audit(trust.Trusts):
     """Say who is in a data set, and how errors fall across groups."""
 
     predictions: str | None = Field(None, description="predictions to audit; without them the corpus alone")
@@ -72,8 +72,9 @@ class Audit(Reads, Spread):
             SpecError: if a field does not fit the rows.
             JobFailed: if a shard is missing or damaged, or a group was not declared.
         """
-        if not self.by:
+        if not self.by and not self.checks:
             raise SpecError("by: the columns of the groups are needed, such as --by gender,race --order 2")
+        trust.check_words(self)
         clash = sorted({TRUTH, PREDICTION} & set(self.by))
         if clash:
             raise SpecError(f"by: {clash[0]} is what the audit calls an outcome; rename the column")
@@ -85,10 +86,13 @@ class Audit(Reads, Spread):
         outcomes = tuple(n for n, role in ((TRUTH, columns.truth), (PREDICTION, columns.prediction)) if role)
         most = 1_000_000 if self.top else self.max_groups
         zero = Tally(self.by, outcomes, most, columns.also, self.cluster_by)
-        tally = count(source, columns, zero, self.workers, self.retry_s, context or Plain())
-        if tally.cube is None or not tally.cube.total():
-            raise SpecError("there is no row to audit")
-        return self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
+        report, context = Report(output=_place(tags), tags=tags), context or Plain()
+        if columns.needed:
+            tally = count(source, columns, zero, self.workers, self.retry_s, context)
+            if tally.cube is None or not tally.cube.total():
+                raise SpecError("there is no row to audit")
+            report = self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
+        return trust.checked(report, self, source, context)
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         """The rows that would be read, as far as footers and manifests tell."""
@@ -117,7 +121,7 @@ class Audit(Reads, Spread):
         return Report(
             metrics=metrics,
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
-            output=tags.get("predictions") or tags.get("table") or tags.get("corpus"),
+            output=_place(tags),
             errors=found.unanswered,
             tables={
                 **tables,
@@ -175,3 +179,8 @@ class Audit(Reads, Spread):
             tags |= {"predictions": answers.output, "model_digest": answers.tags["model_digest"]}
         known = {name: tuple(values) for name, values in corpus.groups.items() if name in self.by}
         return shards, columns, declared if declared.values else Groups(known), corpus.classes, tags
+
+
+def _place(tags: Mapping[str, str]) -> str | None:
+    """What was audited."""
+    return tags.get("predictions") or tags.get("table") or tags.get("corpus")

@@ -83,7 +83,7 @@ def calibration(found: Sequence[tuple[Cell, Reliability]]) -> pa.Table | None:
         error = state.compute().get("calibration_error")
         if error is not None:
             accuracy = sum(state.counts[1::2]) / n
-            rows.append({"group": spelt(cell), **_parts("calibration_error", error), "mean_score": mean,
+            rows.append({"group": spelt(cell), **parts("calibration_error", error), "mean_score": mean,
                          "accuracy": accuracy, "n": n})  # fmt: skip
     return table(rows)
 
@@ -97,7 +97,7 @@ def published(rows: Sequence[Beside]) -> pa.Table | None:
                 "published": one.figure.share,
                 "recomputable": "yes" if one.figure.recomputable else "no",
                 "found_in": one.column or "",
-                **_parts("found", one.found or Estimate(math.nan, math.nan, math.nan, 0)),
+                **parts("found", one.found or Estimate(math.nan, math.nan, math.nan, 0)),
                 "note": one.figure.note,
             }
             for one in rows
@@ -110,9 +110,9 @@ def _gap(gap: Gap) -> dict[str, Any]:
         "rate": gap.rate,
         "formula": RATES[gap.rate].formula,
         "by": " x ".join(gap.columns),
-        **_parts("difference", gap.difference),
-        **_parts("ratio", gap.ratio),
-        **_parts("worst", gap.worst),
+        **parts("difference", gap.difference),
+        **parts("ratio", gap.ratio),
+        **parts("worst", gap.worst),
         "worst_group": spelt(gap.worst_cell),
         "lowest": spelt(gap.lowest),
         "highest": spelt(gap.highest),
@@ -127,7 +127,7 @@ def _odds(found: Found) -> list[dict[str, Any]]:
     rows = []
     for columns, odds in found.odds.items():
         row = {**_gap(nothing), "rate": "equalized_odds", "formula": "max(difference of tpr, difference of fpr)"}
-        row |= {"by": " x ".join(columns), **_parts("difference", odds.difference)}
+        row |= {"by": " x ".join(columns), **parts("difference", odds.difference)}
         note = odds.reason or f"the gap of {odds.rate} is the wider"
         rows.append(row | {"lowest": spelt(odds.lowest), "highest": spelt(odds.highest), "reason": note})
     return rows
@@ -139,9 +139,9 @@ def _tested(one: Measured) -> dict[str, Any]:
         "group": spelt(one.cell),
         "hits": one.hits,
         "n": one.value.n,
-        **_parts("value", one.value),
-        **_parts("to_rest", one.to_rest),
-        **_parts("to_overall", one.to_overall),
+        **parts("value", one.value),
+        **parts("to_rest", one.to_rest),
+        **parts("to_overall", one.to_overall),
         "test": one.test,
         "p": one.p,
         "p_adjusted": one.adjusted,
@@ -163,7 +163,7 @@ def _representation(
                     "by": " x ".join(found.columns),
                     "group": spelt(cell),
                     "count": int(found.counts[place]),
-                    **_parts("share", share),
+                    **parts("share", share),
                     "reference_share": math.nan if reference is None else float(reference.reference[place]),
                     "log_ratio": math.nan if reference is None else float(reference.log_ratios[place]),
                 }
@@ -184,7 +184,8 @@ def _distance(columns: tuple[str, ...], one: Distance) -> dict[str, Any]:
     }
 
 
-def _parts(name: str, value: Estimate) -> dict[str, float]:
+def parts(name: str, value: Estimate) -> dict[str, float]:
+    """A value and its interval as three columns."""
     return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
 
 

@@ -23,7 +23,7 @@ def of_gap(gap: Gap) -> str:
     ends = f"lowest for {spelt(gap.lowest)}, highest for {spelt(gap.highest)}"
     chance = f"groups that are all alike would show {_number(gap.by_chance)} (p {_p(gap.p)})"
     ratio = "" if math.isnan(gap.ratio.value) else f", ratio {_number(gap.ratio.value)}"
-    return f"{gap.rate} by {among}: difference {_shown(gap.difference)}{ratio}, {ends}; {chance}"
+    return f"{gap.rate} by {among}: difference {shown(gap.difference)}{ratio}, {ends}; {chance}"
 
 
 def of_family(found: Sequence[Measured], rules: Rules) -> list[str]:
@@ -57,7 +57,7 @@ def of_family(found: Sequence[Measured], rules: Rules) -> list[str]:
 def of_group(one: Measured) -> str:
     """One group against the rest."""
     return (
-        f"{one.rate} for {spelt(one.cell)} is {_shown(one.value)} of {one.value.n:,}, "
+        f"{one.rate} for {spelt(one.cell)} is {shown(one.value)} of {one.value.n:,}, "
         f"{_number(abs(one.to_rest.value))} {'below' if one.to_rest.value < 0 else 'above'} the rest "
         f"({one.test} p {_p(one.p)}, {_p(one.adjusted)} after adjustment)"
     )
@@ -90,7 +90,8 @@ def of_unknown(columns: Sequence[str], unknown: int, total: int) -> str:
     return f"{unknown:,} of {total:,} rows have no {' or no '.join(columns)}: they are in no group's figures"
 
 
-def _shown(value: Estimate) -> str:
+def shown(value: Estimate) -> str:
+    """A value and its interval."""
     return f"{_number(value.value)} ({_number(value.low)} to {_number(value.high)})"
 
 

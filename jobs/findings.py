@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "fail", "undecided", "insufficient"]
 CHANGE = "change"
 """The "column" by which the parts of a drift are told: `mix` and `within`."""
+BETWEEN = "between"
+"""The "column" by which it is told between whose groups a gap is."""
 _PARTS = {"mix": " by change of mix", "within": " by change within groups"}
 _ORDER: tuple[Verdict, ...] = ("fail", "undecided", "pass", "insufficient")
 _SCHEMA = pa.schema(
@@ -103,6 +105,7 @@ class Finding:
     def sentence(self) -> str:
         """What was found, in plain words."""
         among = _PARTS.get(self.group.get(CHANGE, ""), f" among {self.where}") if self.group else ""
+        among = f" {BETWEEN} groups of {self.group[BETWEEN]}" if BETWEEN in self.group else among
         return f"{self.gate.metric} {self._moved()}{among}, {self.difference.n:,} images: {self._so()}"
 
     def _moved(self) -> str:

@@ -12,19 +12,21 @@ averages 3 s.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs import drifting, pairing
+from jobs import disparate, drifting, pairing
 from jobs.answers import Answers
 from jobs.cause import SAME, cause, refuse_same
 from jobs.findings import Finding, Judgement, Question, found, judgement
 from jobs.spec import SpecError
 from vision import names
 from vision.accumulator import Cell
+from vision.contribution import PerCell
 from vision.grouping import rows_by_values
 
 __all__ = ["Finding", "Gate", "Judgement", "judge", "judge_all"]
@@ -82,24 +84,37 @@ def judge_all(
 
 def _paired(gates: Sequence[Gate], baseline: Answers, candidates: Mapping[str, Answers], room: Any) -> list[Question]:
     """A question for each candidate, gate and group, from one pass over all answers."""
-    kinds = [pairing.kind_of(room, gate.metric) for gate in gates]
+    gaps = [disparate.kinds(gate, room) for gate in gates]
+    kinds = [_kinds(room, gate, found) for gate, found in zip(gates, gaps, strict=True)]
     states: dict[tuple[str, int, Cell], pairing.State] = {
-        (name, index, ()): pairing.zero(kind) for name in candidates for index, kind in enumerate(kinds)
+        (name, index, cell): pairing.zero(kind)
+        for name in candidates
+        for index, parts in enumerate(kinds)
+        for cell, kind in parts.items()
     }
     for name, meeting in pairing.meetings(baseline, candidates):
-        for index, (gate, kind) in enumerate(zip(gates, kinds, strict=True)):
-            _add(states, (name, index), gate, kind, meeting)
+        for index, (gate, parts, between) in enumerate(zip(gates, kinds, gaps, strict=True)):
+            if between is None:
+                _add(states, (name, index), gate, parts[()], meeting)
+            else:
+                _add_gaps(states, (name, index), gate.metric, between, meeting)
     for (_, index, cell), state in states.items():
-        if not cell and not state.n:
+        if (not cell or gaps[index]) and not state.n:
             raise SpecError(f"no image was answered by both with {gates[index].metric}: there is nothing to pair")
     causes = {name: cause(baseline, candidate) for name, candidate in candidates.items()}
     if "nothing" in causes.values():
         raise SpecError(SAME)
     asked = []
     for (name, index, cell), state in sorted(states.items(), key=lambda item: item[0]):
-        gate, upwards = gates[index], room.higher_is_better(gates[index].metric)
-        asked.append(Question(name, gate, dict(cell), state, upwards, causes[name], state.n))
+        gate, upwards = gates[index], disparate.upwards(room, gates[index].metric)
+        # Of a gap between groups of which fewer than two are large enough there is nothing to judge.
+        images = 0 if math.isnan(state.compute(gate.confidence)["difference"].value) and gaps[index] else state.n
+        asked.append(Question(name, gate, dict(cell), state, upwards, causes[name], images))
     return asked
+
+
+def _kinds(room: Any, gate: Gate, gaps: Mapping[Cell, PerCell] | None) -> Mapping[Cell, pairing.Kind]:
+    return {(): pairing.kind_of(room, gate.metric)} if gaps is None else gaps
 
 
 def _add(
@@ -118,3 +133,16 @@ def _add(
             for cell, members in rows_by_values(columns, chosen):
                 state = states.get((*key, cell), pairing.zero(kind))
                 states[*key, cell] = pairing.update(state, batch, members)
+
+
+def _add_gaps(
+    states: dict[tuple[str, int, Cell], pairing.State],
+    key: tuple[str, int],
+    metric: str,
+    kinds: Mapping[Cell, PerCell],
+    meeting: pairing.Meeting,
+) -> None:
+    """Add the images of a meeting to each gap between groups."""
+    for cell, kind in kinds.items():
+        batch, _ = pairing.side_by_side(meeting, f"{metric} {kind.needs}", kind)
+        states[*key, cell] = states[*key, cell].update(batch)

@@ -5,6 +5,7 @@ It reads what the runs of the night recorded, their tags and `tables/gates.parqu
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -135,7 +136,10 @@ def _above(difference: Mapping[str, Any], sign: float) -> bool:
 
 def _upwards(task: str, metric: str) -> bool:
     from vision import names
+    from vision.fairness.direction import higher_is_better
 
+    with contextlib.suppress(ValueError):  # figures of audits, and gaps of any room's rates
+        return higher_is_better(metric)
     try:
         return bool(names.room(task).higher_is_better(metric))
     except (ValueError, AttributeError):  # a room that compares nothing: larger is better, as for most metrics

@@ -30,13 +30,14 @@ def promote(entry: Entry, candidates: Sequence[Candidate], where: Settings) -> t
 
 def _gain(one: Candidate, entry: Entry) -> float:
     """How much better it is by the first gate, over all images."""
+    from jobs.disparate import upwards
     from vision import names
 
     gate = entry.gates[0]
     room = names.room(one.done.fields.get("task") or "classification")
     found = one.judgement.findings if one.judgement else ()
     values = [f.difference.value for f in found if f.gate == gate and not f.group]
-    return (values[0] if room.higher_is_better(gate.metric) else -values[0]) if values else 0.0
+    return (values[0] if upwards(room, gate.metric) else -values[0]) if values else 0.0
 
 
 def _named(one: Candidate, alias: str, where: Settings) -> str:

@@ -1,6 +1,6 @@
 """Audits of many rows: rows a second of the whole command, against fairlearn's MetricFrame on the same machine.
 
-    python -m tests.benchmarks.audit --folder DIR [--rows 200000000] [--shards 100] [--workers 2] [--peer-rows 1000000]
+    python -m tests.benchmarks.audit --folder DIR [--rows 200000000] [--shards 100] [--workers N] [--peer-rows 1000000]
 
 Rows have three columns of groups (7 x 9 x 2 = 126 groups), a truth and an answer; they are written once to Parquet
 files. `command` is `safelight run audit` from start to end, MLflow's run and Ray's start included, with the most memory
@@ -60,11 +60,11 @@ def written(folder: Path, count: int, shards: int) -> Path:
     return place
 
 
-def command(place: Path, folder: Path, workers: int) -> dict[str, float]:
+def command(place: Path, folder: Path, workers: int | None) -> dict[str, float]:
     """Seconds and peaks of the command."""
     words = [
         "--table", str(place), "--columns", ",".join(ROLES), "--by", ",".join(BY), "--order", "3",
-        "--workers", str(workers),
+        *(() if workers is None else ("--workers", str(workers))),
     ]  # fmt: skip
     return watched.run("audit", words, folder)
 
@@ -120,7 +120,7 @@ def main() -> None:
     words.add_argument("--folder", type=Path, required=True, help="where rows are kept for the next time")
     words.add_argument("--rows", type=int, default=200_000_000)
     words.add_argument("--shards", type=int, default=100)
-    words.add_argument("--workers", type=int, default=2)
+    words.add_argument("--workers", type=int, help="default: as the command chooses by the work")
     words.add_argument("--peer-rows", type=int, default=1_000_000)
     asked = words.parse_args()
     folder = asked.folder.absolute()

@@ -57,6 +57,7 @@ def test_eight_processes_write_at_once_and_every_run_is_whole(here: Settings, tm
         assert opening.file(run, "tables/confusion.parquet", here).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_server_lost_in_the_middle_costs_a_push(here: Settings, standing: Standing) -> None:
     class Loses(Toy):
         def run(self, context: Context | None = None) -> Report:

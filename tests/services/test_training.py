@@ -150,6 +150,7 @@ def kill_a_worker(process: subprocess.Popen[str], chance: random.Random) -> None
     chance.choice(workers).kill()
 
 
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_in_one_process(corpus: str) -> None:
     """kill -9 at random steps, none of them a checkpoint's alone; the same weights come out as without."""
     whole = Train(**fields(corpus, output="whole", workers=0, epochs=60)).run()

@@ -19,6 +19,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_it_answers_as_torch_does_whoever_the_neighbours(small_model: str, cache: None) -> None:
     found = model.load(small_model)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from jobs import storage
 from jobs.records import Reads, Spread
 from jobs.spec import SpecError
+from vision.explaining import Method
 
 
 class Predicting(Reads, Spread):
@@ -47,6 +48,10 @@ class Predicting(Reads, Spread):
     @classmethod
     def _as_word(cls, crops: object) -> object:
         return str(crops) if isinstance(crops, int) and not isinstance(crops, bool) else crops
+
+    def explaining(self) -> Method | None:
+        """How answers are explained, where the job is about that."""
+        return None
 
     def parts(self) -> tuple[Self, ...]:
         """One job for each model, with an output of its own below the common one."""

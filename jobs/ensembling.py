@@ -14,13 +14,12 @@ from jobs import storage
 from jobs.answers import Answers
 from jobs.engine import commit
 from jobs.engine.commit import Receipt, ShardWriter
-from jobs.engine.shard import truth
 from jobs.reading import prediction_shard
 from jobs.records import SUBSET, Reads, key
 from jobs.spec import JobFailed, SpecError
 from vision import names
 from vision.accumulator import Array
-from vision.predictor import beside_errors, vectors
+from vision.predictor import beside_errors, labels, vectors
 
 ROWS = 4096
 """Answers that are averaged at once: of 1,000 classes 33 MB for each run."""
@@ -186,7 +185,7 @@ class Ensemblist:
         """(N,) int64 truth of each answer, -1 where there is none."""
         assert self._truth.reading is not None
         records = self._truth.reading.small(file)
-        return truth(records.take(pc.index_in(ids, value_set=records["id"].combine_chunks())))
+        return labels(records.take(pc.index_in(ids, value_set=records["id"].combine_chunks())))
 
     def _joint(self, shards: Sequence[pa.Table], labels: Array, file: str) -> pa.Table:
         errors = pc.coalesce(*(shard["error"] for shard in shards))

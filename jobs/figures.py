@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import drawing, lines, maps, matrices, rankings
+from jobs import drawing, heat, lines, maps, matrices, rankings
 from jobs.markup import section, table, titled
 
 _BARS = 20
@@ -79,6 +79,10 @@ def _map(name: str, found: pa.Table, _asked: Mapping[str, Any]) -> str:
     return _figure(name, *maps.picture(found))
 
 
+def _heat(name: str, found: pa.Table, _asked: Mapping[str, Any]) -> str:
+    return _figure(name, *heat.picture(found))
+
+
 _KINDS: Mapping[str, Callable[[str, pa.Table, Mapping[str, Any]], str]] = {
     "reliability": _reliability,
     "bars": _bars,
@@ -87,6 +91,7 @@ _KINDS: Mapping[str, Callable[[str, pa.Table, Mapping[str, Any]], str]] = {
     "ranked": _ranked,
     "matrix": _matrix,
     maps.KIND: _map,
+    "heat": _heat,
 }
 
 

@@ -27,6 +27,7 @@ from jobs.spec import Context, SpecError
 from vision import gpu_loading, image, kernel, names
 from vision.accumulator import Accumulator
 from vision.corpus import Corpus
+from vision.explaining import Method
 from vision.model import Model
 from vision.predictor import Asked
 from vision.protocol import Views
@@ -142,7 +143,19 @@ def fold(answers: Answers, zero: Accumulator) -> Any:
 def _asked(model: Model, job: Predicting) -> Asked:
     device = "cuda" if job.gpus_per_worker else "cpu"
     batch = job.batch_size or kernel.batch_size(device)
-    return Asked(batch, device, job.keep_logits, job.embedding, views=_views(model, job))
+    views, method = _views(model, job), _method(model, job)
+    return Asked(batch, device, job.keep_logits, job.embedding, views=views, method=method)
+
+
+def _method(model: Model, job: Predicting) -> Method | None:
+    """How a job explains answers; None where it does not."""
+    try:
+        method = job.explaining()
+        if method is not None:
+            method.check(model.preprocessing.size)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+    return method
 
 
 def _views(model: Model, job: Predicting) -> Views | None:
@@ -165,6 +178,8 @@ def _identity(reading: Reading, model: Model, asked: Asked, job: Predicting) -> 
         extra["embedding"] = asked.embedding
     if asked.views:
         extra |= asked.views.facts()
+    if asked.method:
+        extra |= asked.method.facts(model.preprocessing.size)
     if asked.views and asked.views.dense:
         extra["dense"] = kernel.name(model, asked.device, 1 + asked.views.flip, "torch", asked.precision_of_wholes)
     if job.code:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from vision import image, kernel
 from vision.accumulator import Array
+from vision.explaining import Explaining, Method, Scores, Truth
 from vision.image import CorruptImage
 from vision.model import Model
 from vision.preprocessing import Preprocessing
@@ -32,6 +33,7 @@ class Asked:
     Attributes:
         library, precision, artifact, streams: as `vision.kernel.compiled` takes them.
         views: how each picture is looked at, where that is more than the preprocessing's one crop.
+        method: how each answer is explained, if at all.
     """
 
     batch_size: int = kernel.CPU_BATCH
@@ -43,6 +45,7 @@ class Asked:
     artifact: str | None = None
     streams: int = 1
     views: Views | None = None
+    method: Method | None = None
 
     @property
     def precision_of_wholes(self) -> str:
@@ -57,6 +60,13 @@ Look = Preprocessing | Views
 """From a file's bytes to what a model sees of it."""
 
 Loaded = Mapping[Look, Sequence[Pixels]]
+
+
+def labels(rows: pa.Table) -> Array:
+    """(N,) int64 labels, -1 where there are none."""
+    if "label" not in rows.column_names or not pa.types.is_integer(rows["label"].type):
+        return np.full(len(rows), -1, np.int64)
+    return np.asarray(rows["label"].fill_null(-1).to_numpy(), np.int64)
 
 
 class Loader:
@@ -98,13 +108,25 @@ class Predictor:
         asked: batch, device and extra columns.
         decode: the room's reading of logits.
         mean: the room's mean of answers to several views; None where it has none.
+        scores: log-probabilities of what can be answered; None where answers have none.
+        truth: which of them is true of each record.
 
     Raises:
-        ValueError: if several views are asked for and the room has no mean of them, or the kernel cannot be had.
+        ValueError: if several views are asked for and the room has no mean of them, answers are to be explained that
+            have no scores or come from several views, or the kernel cannot be had.
     """
 
-    def __init__(self, model: Model, asked: Asked, decode: Decode, mean: Mean | None = None) -> None:
-        self._model, self._asked, self._decode = model, asked, decode
+    def __init__(
+        self,
+        model: Model,
+        asked: Asked,
+        decode: Decode,
+        mean: Mean | None = None,
+        scores: Scores | None = None,
+        truth: Truth = labels,
+    ) -> None:
+        self._model, self._asked, self._decode, self.truth = model, asked, decode, truth
+        self._explaining = None if asked.method is None else _explaining(model, asked, asked.method, scores)
         self._run = self._batches if asked.views is None else self._averaged(asked.views, mean)
         if asked.views is None:
             self._kernel = self._compiled()
@@ -137,14 +159,18 @@ class Predictor:
 
         Args:
             pixels: as `Loader` gives them for the model's preprocessing, or for the views that were asked for.
-            truth: (N,) int64 labels for columns that compare with them, -1 where unknown.
+            truth: (N,) int64 as `self.truth` says, for columns that compare with it, -1 where unknown.
         """
         good = np.array([index for index, one in enumerate(pixels) if not isinstance(one, CorruptImage)], np.int64)
         # With none of them the columns are empty and have the same types.
         nothing = np.empty((0, 1), np.float32)
-        found: Outputs = self._run([pixels[index] for index in good]) if len(good) else (nothing, nothing)
+        seen = [pixels[index] for index in good]
+        found: Outputs = self._run(seen) if len(good) else (nothing, nothing)
+        columns = self._columns(*found, truth[good])
+        if self._explaining is not None:
+            columns |= self._explaining.columns(seen, found[0], truth[good], lambda changed: self._batches(changed)[0])
         errors = [str(one) if isinstance(one, CorruptImage) else None for one in pixels]
-        return beside_errors(self._columns(*found, truth[good]), errors)
+        return beside_errors(columns, errors)
 
     def _batches(self, pixels: Sequence[Array]) -> Outputs:
         """The answers to pictures of the model's own size, at least one."""
@@ -160,6 +186,15 @@ class Predictor:
         if self._asked.embedding and embedding is not None:
             columns["embedding"] = vectors(embedding)
         return columns
+
+
+def _explaining(model: Model, asked: Asked, method: Method, scores: Scores | None) -> Explaining:
+    if scores is None:
+        raise ValueError(f"answers of the task {model.task} have no scores to be explained")
+    if asked.views is not None:
+        raise ValueError("several views of a picture have no one map: explain the answer to one")
+    method.check(model.preprocessing.size)
+    return Explaining(method, scores)
 
 
 def beside_errors(columns: Mapping[str, pa.Array], errors: Sequence[str | None]) -> pa.Table:

@@ -20,7 +20,7 @@ from jobs.engine import pieces
 from jobs.engine.commit import Receipt, ShardWriter
 from jobs.engine.overlap import Overlap
 from jobs.engine.selection import Selection
-from jobs.engine.shard import Group, OpenShard, truth
+from jobs.engine.shard import Group, OpenShard
 from vision import names
 from vision.gpu_loading import GpuLoader
 from vision.model import Model
@@ -246,13 +246,14 @@ class Worker:
 
     def _answer(self, wanted: list[int], part: Part) -> tuple[int, Mapping[int, pa.Table]]:
         """(row group, model: its answers) for a part of one. Runs in other threads too."""
-        labels, ids, found = truth(part.rows), part.rows["id"].combine_chunks(), dict[int, pa.Table]()
+        ids, found = part.rows["id"].combine_chunks(), dict[int, pa.Table]()
         for index in wanted:
             predictor, look = self._predictors[index], self._replica.targets[index].look
             if isinstance(predictor, Failure):
                 continue
             try:
-                found[index] = predictor.answer(part.pixels[look], labels).add_column(0, "id", ids)
+                answers = predictor.answer(part.pixels[look], predictor.truth(part.rows))
+                found[index] = answers.add_column(0, "id", ids)
             except Exception as error:
                 self._predictors[index] = self._failed(error)
         return part.group, found

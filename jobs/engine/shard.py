@@ -85,10 +85,3 @@ def referenced(uri: str, etag: str | None) -> bytes | CorruptImage:
         return storage.read(uri)
     except OSError as error:
         return CorruptImage(f"cannot be read: {uri} ({str(error).splitlines()[0]})")
-
-
-def truth(rows: pa.Table) -> Array:
-    """(N,) int64 labels, -1 where there are none."""
-    if "label" not in rows.column_names or not pa.types.is_integer(rows["label"].type):
-        return np.full(len(rows), -1, np.int64)
-    return np.asarray(rows["label"].fill_null(-1).to_numpy(), np.int64)

@@ -6,7 +6,7 @@ from vision.accumulator import Suite
 from vision.classification import metrics
 from vision.classification.answers import NEEDS
 from vision.classification.cells import per_cell
-from vision.classification.labels import averaged, decode
+from vision.classification.labels import averaged, decode, scores
 from vision.classification.learning import objective
 from vision.classification.paired import higher_is_better, per_image
 from vision.classification.references import references
@@ -23,7 +23,7 @@ __all__ = [
 
 def predictor(model: Model, asked: Asked) -> Predictor:
     """What answers records with labels."""
-    return Predictor(model, asked, decode, averaged)
+    return Predictor(model, asked, decode, averaged, scores)
 
 
 def suite(corpus: Corpus) -> Suite:

@@ -45,6 +45,11 @@ def decode(logits: Array, truth: Array) -> dict[str, pa.Array]:
     }
 
 
+def scores(logits: Array) -> Array:
+    """(N, K) float64 log-probabilities of the classes, in which answers are explained."""
+    return log_softmax(logits.astype(np.float64))
+
+
 def averaged(views: Sequence[Array]) -> Array:
     """The logarithm of the mean posterior of several answers to the same pictures: their logits as one.
 

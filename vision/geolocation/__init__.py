@@ -15,7 +15,7 @@ from vision.geolocation.distance import Distance, Formula
 from vision.geolocation.drawn import CellAccuracy, Lines
 from vision.geolocation.duel import ROUND, Duel
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
-from vision.geolocation.planet import objective, predictor
+from vision.geolocation.planet import objective, portrait, predictor
 from vision.geolocation.references import references
 from vision.geolocation.stored import from_table
 from vision.geolocation.worst import Farthest
@@ -23,7 +23,7 @@ from vision.sphere import EARTH_KM
 
 __all__ = [
     "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image", "pictures",
-    "predictor", "references", "suite", "worst",
+    "portrait", "predictor", "references", "suite", "worst",
 ]  # fmt: skip
 
 

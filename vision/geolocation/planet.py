@@ -26,6 +26,7 @@ from vision.accumulator import Array
 from vision.auxiliary import check_width, heads
 from vision.corpus import Corpus
 from vision.geolocation.ceiling import At
+from vision.geolocation.drawn import probable
 from vision.geolocation.globe import Globe
 from vision.geolocation.posteriors import Posteriors
 from vision.geolocation.stored import Cells
@@ -200,7 +201,25 @@ def predictor(model: Model, asked: Asked) -> Predictor:
         ValueError: if the model carries no cells.
     """
     found = posteriors(model)
-    return Predictor(model, asked, found.decode, found.greatest)
+    return Predictor(model, asked, found.decode, found.greatest, found.fine, found.truth)
+
+
+def portrait(model: Model, row: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """What else there is to be seen of one answer: where the photo may have been taken (`map_probability`).
+
+    Args:
+        row: a record with its answer beside it and `predicted_logits`; nothing is shown where these are missing.
+    """
+    if row.get("predicted_logits") is None:
+        return {}
+    found = posteriors(model)
+    marks = {
+        name: (row[f"{prefix}latitude"], row[f"{prefix}longitude"])
+        for name, prefix in (("taken here", ""), ("answered", "predicted_"))
+        if row.get(f"{prefix}latitude") is not None and row.get(f"{prefix}longitude") is not None
+    }
+    (logs,) = found.fine(np.array([row["predicted_logits"]]))
+    return {"map_probability": probable(found.globe, logs, marks)}
 
 
 def posteriors(model: Model) -> Posteriors:

@@ -25,8 +25,10 @@ from vision.geolocation.globe import Globe
 from vision.predictor import vectors
 from vision.ranking import highest
 from vision.softmax import log_softmax
+from vision.sphere import faults
 
 TOP = 5
+_PLACE = ("latitude", "longitude")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,16 @@ class Posteriors:
             said = np.take(part, np.maximum(ancestors, 0), axis=1)
             fine = fine + np.where(ancestors >= 0, said, -np.log(part.shape[1]))
         return log_softmax(fine)
+
+    def truth(self, rows: pa.Table) -> Array:
+        """(N,) int64: the finest partition's cell that each record lies in; -1 in none, or where it has no place."""
+        if not set(_PLACE) <= set(rows.column_names):
+            return np.full(len(rows), -1, np.int64)
+        latitude, longitude = (np.asarray(rows[name].cast(pa.float64()).to_numpy(), np.float64) for name in _PLACE)
+        known = faults(latitude, longitude) == 0
+        found = self.globe.classes(np.where(known, latitude, np.nan), np.where(known, longitude, np.nan))
+        finest: Array = found[:, -1]
+        return finest
 
     def decode(self, logits: Array, _truth: Array) -> dict[str, pa.Array]:
         """The answer columns.

@@ -73,6 +73,23 @@ def exists(url: str) -> bool:
     return bool(info(url).type != pafs.FileType.NotFound)
 
 
+def is_folder(url: str) -> bool:
+    """Whether something lies below the URL."""
+    return bool(info(url).type == pafs.FileType.Directory)
+
+
+def size(url: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    found = info(url)
+    if not found.is_file:
+        raise FileNotFoundError(f"{url}: not found")
+    return int(found.size)
+
+
 def files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
     """Paths below a folder, relative to it and sorted; none if there is no folder.
 
@@ -85,6 +102,13 @@ def files(url: str, suffix: str = "", *, hidden: bool = False) -> list[str]:
     below = filesystem.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
     names = (f.path[len(root) :].lstrip("/") for f in below if f.type == pafs.FileType.File)
     return sorted(n for n in names if n.endswith(suffix) and n.rsplit("/", 1)[-1].startswith(".") == hidden)
+
+
+def children(url: str) -> list[str]:
+    """Names of the files and folders right in a folder, sorted, but hidden ones; none if there is no folder."""
+    filesystem, root = locate(url)
+    found = filesystem.get_file_info(pafs.FileSelector(root, allow_not_found=True))
+    return sorted(f.base_name for f in found if not f.base_name.startswith("."))
 
 
 def read(url: str) -> bytes:

@@ -1,0 +1,151 @@
+"""A volume written block by block: zarr v3 with one shard a block, so that two writers never share a file.
+
+What is written is a group with OME-NGFF's description and its array `0`. Labels are compressed by blosc's zstd after a
+bitshuffle (69 to 1 on real neurons, against 17 without). A block of zeros writes nothing: who counts what is done
+counts blocks, and never asks the voxels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jobs import storage
+from jobs.spec import JobFailed, SpecError
+from vision.accumulator import Array
+from vision.connectomics.blocks import Block, Grid, Zyx
+from vision.connectomics.installed import library
+from vision.corpora import ngff
+from vision.corpora.volumes import Lengths
+
+ARRAY = "0"
+CHUNK = 64
+"""Voxels along an axis of what is read at once, inside a shard, at most."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A volume to be written.
+
+    Attributes:
+        url: of the group.
+        grid: whose write boxes are its shards.
+        dtype: of a voxel.
+        voxel_nm, offset_nm: as in `vision.corpora.volumes.Volume`.
+        about: plain values that say what made it, kept with the array.
+    """
+
+    url: str
+    grid: Grid
+    dtype: str
+    voxel_nm: Lengths | None = None
+    offset_nm: Lengths = (0.0, 0.0, 0.0)
+    about: Mapping[str, Any] | None = None
+
+    def begin(self) -> None:
+        """Write what describes the volume, or check that it is described so already.
+
+        Raises:
+            SpecError: if there is something else at its place.
+        """
+        if storage.exists(storage.join(self.url, ARRAY, "zarr.json")):
+            self._check()
+        elif storage.children(self.url):
+            raise SpecError(f"{self.url} is not empty and holds no volume: choose another --output")
+        else:
+            self._create()
+        name = self.url.rsplit("/", 1)[-1]
+        group = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": ngff.written(name, self.voxel_nm, self.offset_nm),
+        }
+        storage.write(storage.join(self.url, "zarr.json"), json.dumps(group, indent=2).encode())
+
+    def _create(self) -> None:
+        from jobs.volumes.store import Stored
+
+        library("zarr").create_array(
+            store=Stored(self.url, writing=True), name=ARRAY, shape=self.grid.shape, dtype=self.dtype,
+            chunks=chunk_of(self.grid.size), shards=self.grid.size, compressors=_compressor(self.dtype), fill_value=0,
+            dimension_names=("z", "y", "x"), attributes={"safelight": dict(self.about or {})},
+        )  # fmt: skip
+
+    def _check(self) -> None:
+        held = json.loads(storage.read(storage.join(self.url, ARRAY, "zarr.json")))
+        found = (tuple(held["shape"]), tuple(held["chunk_grid"]["configuration"]["chunk_shape"]), held["data_type"])
+        wanted = (self.grid.shape, self.grid.size, self.dtype)
+        for name, there, now in zip(("shape", "block", "dtype"), found, wanted, strict=True):
+            if there != now:
+                raise SpecError(f"{self.url} has {name} {there} and not {now}: choose another --output")
+
+    def file(self, number: int) -> str:
+        """Where a block's shard lies, relative to the group."""
+        return "/".join([ARRAY, "c", *map(str, self.grid.index(number))])
+
+    def writer(self) -> Writer:
+        """What writes blocks, where it lives."""
+        return Writer(self)
+
+
+class Writer:
+    """Writes whole blocks of a target."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    @cached_property
+    def _opened(self) -> tuple[Any, Any]:
+        from jobs.volumes.store import Stored
+
+        store = Stored(self._target.url, writing=True)
+        return store, library("zarr").open_array(store, path=ARRAY, mode="r+")
+
+    def write(self, block: Block, values: Array | None) -> str:
+        """Write a block's voxels (its write box); None or zeros write nothing, and remove what was there.
+
+        Returns:
+            sha256 of the file, or "" where there is none.
+
+        Raises:
+            JobFailed: if values do not fit: another shape, or numbers that the type cannot hold.
+        """
+        file = self._target.file(block.number)
+        if values is None or not values.any():
+            storage.remove(storage.join(self._target.url, file))
+            return ""
+        store, array = self._opened
+        array[block.write.slices] = self._fitting(block, values)
+        return store.digests.pop(file) or ""
+
+    def _fitting(self, block: Block, values: Array) -> Array:
+        if values.shape != block.write.shape:
+            raise JobFailed(f"block {block.number} must be {block.write.shape}, got {values.shape}")
+        if not np.can_cast(values.dtype, self._target.dtype, "same_kind"):
+            raise JobFailed(f"block {block.number} must hold {self._target.dtype}, got {values.dtype}")
+        return values.astype(self._target.dtype, copy=False)
+
+
+def chunk_of(block: Zyx) -> Zyx:
+    """The chunk of a shard: along each axis the largest divisor up to `CHUNK`, or the whole where that is a sliver.
+
+    >>> chunk_of((128, 33, 131))
+    (64, 33, 131)
+    """
+
+    def along(size: int) -> int:
+        best = max(n for n in range(1, min(size, CHUNK) + 1) if size % n == 0)
+        return best if best >= 16 or size <= 16 else size
+
+    return along(block[0]), along(block[1]), along(block[2])
+
+
+def _compressor(dtype: str) -> Any:
+    blosc = library("zarr.codecs").BloscCodec
+    shuffle = "bitshuffle" if np.dtype(dtype).kind in "ui" and np.dtype(dtype).itemsize > 1 else "noshuffle"
+    return blosc(cname="zstd", clevel=3, shuffle=shuffle, typesize=np.dtype(dtype).itemsize)

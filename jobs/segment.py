@@ -1,0 +1,85 @@
+"""A volume of any size to neurons, block by block, exactly as if it were one block.
+
+Fragments are made within blocks and never cross their faces; edges between them are pooled over the whole volume, and
+agglomerated as one graph: so labels, edges, joins and scores are those of the whole, for any blocks, workers, kills and
+restarts. (Fragments near a face may differ from those that a larger block would find: only the halo is seen.) Each
+stage has a fingerprint: a new threshold costs a lookup table and a relabelling, and all tables of a sweep are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from jobs import storage
+from jobs.segmenting import stages
+from jobs.segmenting.inputs import Inputs
+from jobs.segmenting.pipeline import Pipeline
+from jobs.spec import Context, Plain, Report
+from jobs.stages.asking import Blocks
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+
+
+class Segment(Blocks):
+    """Segment an electron-microscopy volume into neurons, with scores where there is a truth."""
+
+    output: str = Field(description="folder or URL of all that comes out; labels are a zarr volume in it")
+    volume: str | None = Field(None, description="the image: blocks where it is all 0 are skipped")
+    boundaries: str | None = Field(None, description="boundary probability, bytes or 0..1: FILE.npz#key, zarr, ...")
+    affinities: str | None = Field(None, description="affinities, channels first, 1 = one neuron; with --offsets")
+    offsets: str | None = Field(
+        None, description="Z,Y,X of each channel, separated by ';'; default -1,0,0;0,-1,0;0,0,-1"
+    )
+    fragments: str | None = Field(None, description="an over-segmentation to agglomerate, in place of a watershed")
+    truth: str | None = Field(None, description="true ids to score against; voxels with 0 are not counted")
+    mask: str | None = Field(None, description="volume that is 0 where nothing is to be segmented")
+    halo: tuple[int, ...] = Field(
+        (16,), min_length=1, description="voxels round a block that the watershed sees: Z,Y,X, or one"
+    )
+    thresholds: tuple[float, ...] = Field(
+        SWEEP, min_length=1, description="mean boundary up to which fragments join; all are kept"
+    )
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="the one whose labels are written; default: 0.5, with --truth that of least VI"
+    )
+    method: Literal["greedy", "threshold"] = Field(
+        "greedy", description="lowest mean boundary first, pooled after each join; or every edge up to the threshold"
+    )
+    quantile: float | None = Field(
+        None, ge=0, le=1, description="of an edge's faces in place of their mean, such as 0.75"
+    )
+    min_size: int = Field(0, ge=0, description="segments of fewer voxels join the best neighbour")
+    seed_below: float = Field(0.5, gt=0, le=1, description="a voxel is inside a neuron where its boundary is below")
+    window: int = Field(10, ge=1, description="voxels in which a seed is the farthest from a boundary")
+    per_section: bool = Field(False, description="watershed within sections, for those of 30 nm and more")
+    fill: bool = Field(True, description="boundary voxels go to the nearest fragment; otherwise they stay 0")
+    max_boundary: float = Field(1.0, gt=0, le=1, description="fragments whose mean boundary is above are left out")
+    backend: Literal["bioimage-cpp", "skimage"] = Field("bioimage-cpp", description="library of the watershed")
+    precomputed: bool = Field(False, description="labels also as a neuroglancer precomputed volume (tensorstore)")
+    from_stage: stages.Name = Field(
+        "fragments", alias="from", description="the first stage to run; earlier ones are done"
+    )
+    to_stage: stages.Name = Field("scores", alias="to", description="the last stage to run")
+
+    def run(self, context: Context | None = None) -> Report:
+        """Segment.
+
+        Raises:
+            SpecError: if a field does not fit, volumes do not belong together, or the output holds other work.
+            JobFailed: if a block cannot be done, or one is missing in the end.
+        """
+        output = storage.absolute(self.output)
+        pipeline = self._pipeline(output, context or Plain())
+        with storage.claim(output):
+            return pipeline.run()
+
+    def estimate(self, context: Context) -> Mapping[str, str]:
+        output = storage.absolute(self.output)
+        return {"output": output, **self._pipeline(output, context).cost()}
+
+    def _pipeline(self, output: str, context: Context) -> Pipeline:
+        inputs = Inputs.of(self)
+        return Pipeline(stages.Stages.of(self, output, inputs), self, context)

@@ -1,0 +1,1 @@
+"""A volume segmented in stages: fragments, edges, agglomeration, labels, scores."""

@@ -1,0 +1,156 @@
+"""Agglomeration of the whole graph in one process, and its lookup tables, each with a fingerprint of its own.
+
+The history of a greedy agglomeration is kept (`joins.parquet`): a new threshold reads it, and neither adds up edges nor
+joins again. One machine holds the graph: some 80 bytes an edge while it joins, so 10^9 edges need a machine of 128 GB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import storage
+from jobs.engine.commit import digest
+from jobs.segmenting import graph, lookup, rows
+from jobs.segmenting.graph import Graph
+from jobs.spec import JobFailed
+from jobs.stages import ledger
+from jobs.stages.region import Region
+from vision.connectomics.agglomeration import Joins, by_threshold, greedy, without_small
+from vision.connectomics.relabel import Lookup
+from vision.connectomics.unionfind import consecutive
+
+
+@dataclass(frozen=True)
+class Agglomeration:
+    """How fragments become segments.
+
+    Attributes:
+        output: URL of the run.
+        region: the blocks, whose groups the tables are cut by.
+        edges: fingerprint of the stage of edges; its files are what is agglomerated.
+        method: `greedy` (lowest mean boundary first, pooled) or `threshold` (every edge up to the threshold joins).
+        quantile: of an edge's faces in place of their mean; None for the mean.
+        min_size: segments of fewer voxels join their best neighbour.
+        say: tells whoever watches.
+    """
+
+    output: str
+    region: Region
+    edges: str
+    method: str
+    quantile: float | None
+    min_size: int
+    say: Callable[[str], None] = field(default=lambda _line: None)
+
+    def name(self, threshold: float) -> str:
+        """What a table and the labels made with it are called."""
+        ways = [f"q{self.quantile:g}"] if self.quantile is not None else []
+        ways += ["joined"] if self.method == "threshold" else []
+        ways += [f"min{self.min_size}"] if self.min_size else []
+        return "-".join([lookup.name(threshold), *ways])
+
+    def folder(self, threshold: float) -> str:
+        """Where the table of a threshold lies."""
+        return storage.join(self.output, "lookup", self.name(threshold))
+
+    def fingerprint(self, threshold: float) -> str:
+        """What decides the table of a threshold."""
+        return digest({**self._facts(), "threshold": threshold, "min_size": self.min_size})
+
+    def _facts(self) -> Mapping[str, Any]:
+        return {"stage": "agglomerate", "edges": self.edges, "method": self.method, "quantile": self.quantile}
+
+    def carry_out(self, thresholds: Sequence[float]) -> list[float]:
+        """Write the tables that are missing; their thresholds."""
+        missing = [t for t in thresholds if not self._is_done(t)]
+        for threshold in missing:
+            self._write(threshold, self.table(threshold))
+        return missing
+
+    def table(self, threshold: float) -> Lookup:
+        """Fragment to segment; segments are numbered 1, 2, ... by their smallest fragment."""
+        if self.method == "greedy":
+            found = self._history.at(threshold)
+        else:
+            (found,) = by_threshold(self._graph.ids, self._graph.edges, [threshold])
+        if self.min_size:
+            found = without_small(found, self._graph.sizes, self._graph.edges, self.min_size)
+        return consecutive(found)
+
+    @cached_property
+    def _graph(self) -> Graph:
+        """The graph of all groups."""
+        return graph.read_all(graph.files(storage.join(self.output, "edges"), self.region.groups))
+
+    @cached_property
+    def _history(self) -> Joins:
+        """All joins; read where they are kept."""
+        fingerprint = digest(self._facts())
+        name = "joins" if self.quantile is None else f"joins-q{self.quantile:g}"
+        place, held = storage.join(self.output, f"{name}.parquet"), ledger.read(self.output, name)
+        if held and held["fingerprint"] == fingerprint and _sha256(place) == held["digest"]:
+            return _joins(rows.read(place))
+        self.say(f"agglomerating {len(self._graph.ids):,} fragments and {len(self._graph.edges):,} edges")
+        joins = greedy(self._graph.ids, self._graph.edges, 1.0, self.quantile)
+        data = _packed(joins)
+        storage.write(place, data)
+        ledger.write(self.output, name, fingerprint, self._facts(), hashlib.sha256(data).hexdigest())
+        return joins
+
+    def _is_done(self, threshold: float) -> bool:
+        held = ledger.read(self.output, f"lookup-{self.name(threshold)}")
+        if not held or held["fingerprint"] != self.fingerprint(threshold):
+            return False
+        parts = [_sha256(storage.join(self.folder(threshold), lookup.part(g))) for g in range(self.region.groups)]
+        return None not in parts and _together(parts) == held["digest"]
+
+    def _write(self, threshold: float, table: Lookup) -> None:
+        """Cut a table by groups: each gets the rows of the fragments that it has."""
+        digests: list[str | None] = []
+        for group, url in enumerate(graph.files(storage.join(self.output, "edges"), self.region.groups)):
+            ids = graph.nodes(url)
+            rows = np.searchsorted(table.ids, ids)
+            if len(ids) and not (len(table) and (table.ids[np.minimum(rows, len(table) - 1)] == ids).all()):
+                raise JobFailed(f"{url} has fragments that are not in the table of joins: it was changed meanwhile")
+            data = lookup.write(
+                storage.join(self.folder(threshold), lookup.part(group)), Lookup(ids, table.values[rows])
+            )
+            digests.append(hashlib.sha256(data).hexdigest())
+        facts = {**self._facts(), "threshold": threshold, "min_size": self.min_size}
+        name = f"lookup-{self.name(threshold)}"
+        ledger.write(self.output, name, self.fingerprint(threshold), facts, _together(digests))
+
+
+def _packed(joins: Joins) -> bytes:
+    """A row for each fragment, and beside the first of them the joins in order: a forest has fewer joins than nodes."""
+    ids = joins.ids
+    columns: dict[str, Any] = {"id": pa.array(ids)}
+    named = (("first", ids[joins.pairs[:, 0]]), ("second", ids[joins.pairs[:, 1]]), ("score", joins.scores))
+    for name, values in named:
+        rest = pa.nulls(len(ids) - len(values), pa.array(values).type)
+        columns[name] = pa.chunked_array([pa.array(values), rest])
+    return rows.packed(columns)
+
+
+def _joins(table: pa.Table) -> Joins:
+    ids = table["id"].to_numpy()
+    first, second, score = (table[name].drop_null().to_numpy() for name in ("first", "second", "score"))
+    return Joins(ids, np.stack([np.searchsorted(ids, first), np.searchsorted(ids, second)], axis=1), score)
+
+
+def _sha256(url: str) -> str | None:
+    try:
+        return hashlib.sha256(storage.read(url)).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def _together(parts: Sequence[str | None]) -> str:
+    return hashlib.sha256("".join(part or "" for part in parts).encode()).hexdigest()

@@ -1,0 +1,81 @@
+"""The stage of edges: what lies between the fragments of a block, and over its lower faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.segmenting.evidence import Evidence
+from jobs.segmenting.graph import Graph
+from jobs.stages.stage import Made
+from jobs.volumes.opening import at
+from vision.accumulator import Array
+from vision.connectomics.blocks import Block, Box, Grid
+from vision.connectomics.contingency import Contingency
+from vision.connectomics.edges import Edges, edges_across, edges_of
+from vision.corpora.volumes import Address
+
+BYTES_A_VOXEL = 40
+"""Memory for each voxel of a block: ids, comparisons and faces; measured."""
+
+
+@dataclass(frozen=True)
+class Touching:
+    """How edges are found; picklable."""
+
+    fragments: Address
+    evidence: Evidence
+    grid: Grid
+    bins: int = 0
+
+    def make(self) -> Finding:
+        """What works, where it lives."""
+        return Finding(self)
+
+
+class Finding:
+    """Finds the edges of blocks."""
+
+    def __init__(self, how: Touching) -> None:
+        self._how, self._reader = how, how.evidence.open()
+        self._fragments = at(how.fragments, "fragments", labels=True)
+
+    def block(self, block: Block) -> Made:
+        """The fragments of a block and its edges; those over a lower face belong to it too."""
+        box = below(block.write)
+        fragments = self._labels(box)
+        core = block.write.within(box.begin)
+        if not fragments[core].any():
+            return Made(part=Graph.added([]), counts={"blank_blocks": 1})
+        boundary = self._reader.boundary(box)
+        parts = [edges_of(fragments[core], boundary[core], self._how.bins)]
+        for face in self._how.grid.faces(block.number):
+            low, high = face.lower.within(box.begin), face.upper.within(box.begin)
+            parts.append(edges_across(fragments[low], fragments[high], boundary[low], boundary[high], self._how.bins))
+        ids, sizes = _sizes(fragments[core])
+        found = Graph(ids, sizes, Edges.added(parts))
+        return Made(part=found, counts={"edges": len(found.edges), "voxels": int(sizes.sum())})
+
+    def seal(self, parts: Sequence[Graph]) -> bytes:
+        return Graph.added(parts).to_parquet()
+
+    def _labels(self, box: Box) -> Array:
+        """Fragments; 0 where nothing is to be segmented."""
+        found = self._fragments.read(box).astype(np.uint64, copy=False)
+        inside = self._reader.inside(box)
+        return found if inside is None else np.where(inside, found, np.uint64(0))
+
+
+def below(write: Box) -> Box:
+    """A write box with one more voxel of each lower neighbour."""
+    z, y, x = (max(0, b - 1) for b in write.begin)
+    return Box((z, y, x), write.end)
+
+
+def _sizes(fragments: Array) -> tuple[Array, Array]:
+    """Ids that occur, rising, without 0, and the voxels of each; made of runs, as tables of overlaps are."""
+    table = Contingency.of(fragments, fragments)
+    known = table.truth != 0
+    return table.truth[known], table.counts[known]

@@ -1,0 +1,144 @@
+"""What says where boundaries are: a boundary map or affinities, read by the box as bytes; and where to look at all.
+
+Bytes hold 255 for a certain boundary. Floats are read as probabilities 0..1 and rounded; of affinities (channels first,
+1 = one neuron) a voxel's boundary is 1 minus the mean over its nearest neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jobs.spec import JobFailed, SpecError
+from jobs.volumes.opening import Opened, at
+from vision.accumulator import Array
+from vision.connectomics.blocks import Block, Box, Zyx
+from vision.corpora.volumes import Address
+
+NEAREST: tuple[Zyx, ...] = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where boundaries are, by address; `open` it where it is read.
+
+    Attributes:
+        boundaries, affinities: one of them.
+        channels: which channels of the affinities are between nearest neighbours.
+        image: voxels that are all 0 in a block make it blank; None: not asked.
+        mask: where it is 0, nothing is segmented; None: everywhere.
+        box: nothing outside is segmented.
+    """
+
+    boundaries: Address | None
+    affinities: Address | None
+    channels: tuple[int, ...]
+    image: Address | None
+    mask: Address | None
+    box: Box
+
+    def open(self) -> Reader:
+        return Reader(self)
+
+
+class Reader:
+    """Reads evidence."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._boundaries = _open(evidence.boundaries, "boundaries")
+        self._affinities = _open(evidence.affinities, "affinities")
+        self._image, self._mask = _open(evidence.image, "volume"), _open(evidence.mask, "mask")
+
+    def boundary(self, box: Box) -> Array:
+        """(Z, Y, X) uint8, 255 for a certain boundary.
+
+        Raises:
+            JobFailed: if a value is no probability.
+        """
+        if self._boundaries is not None:
+            return as_bytes(self._boundaries.read(box), self._boundaries.address)
+        assert self._affinities is not None
+        found = as_bytes(self._affinities.read(box), self._affinities.address)
+        nearest = found[list(self._evidence.channels)].sum(axis=0, dtype=np.uint32)
+        mean = (nearest + len(self._evidence.channels) // 2) // len(self._evidence.channels)
+        return np.asarray(255 - mean, np.uint8)
+
+    def inside(self, box: Box) -> Array | None:
+        """(Z, Y, X) booleans: where to segment; None for everywhere in the box."""
+        met = box.meet(self._evidence.box)
+        if self._mask is None:
+            if met == box:
+                return None
+            wanted = np.ones(met.shape, bool)
+        else:
+            wanted = np.asarray(self._mask.read(met) != 0) if met.voxels else np.zeros(met.shape, bool)
+        found = np.zeros(box.shape, bool)
+        if met.voxels:
+            found[met.within(box.begin)] = wanted
+        return found
+
+    def is_blank(self, block: Block) -> bool:
+        """Whether the image shows nothing in what a block writes."""
+        return self._image is not None and not self._image.read(block.write).any()
+
+
+def as_bytes(values: Array, where: object) -> Array:
+    """Probabilities as bytes; bytes as they are.
+
+    Raises:
+        JobFailed: if floats are outside 0..1.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == bool:
+        return values.astype(np.uint8) * np.uint8(255)
+    least, most = float(values.min()), float(values.max())
+    if not (least >= 0 and most <= 1):
+        raise JobFailed(f"{where} holds {least:g} to {most:g}; probabilities are 0..1, or bytes 0..255")
+    return np.rint(values * np.float32(255)).astype(np.uint8)
+
+
+def check(opened: Opened, field: str) -> None:
+    """Refuse what cannot be probabilities, by its type.
+
+    Raises:
+        SpecError: naming the field.
+    """
+    if opened.volume.dtype not in ("uint8", "bool", "float16", "float32", "float64"):
+        raise SpecError(
+            f"{field}: {opened.address} holds {opened.volume.dtype}; probabilities are floats 0..1 or uint8"
+        )
+
+
+def nearest_channels(text: str | None, channels: int) -> tuple[int, ...]:
+    """The channels between nearest neighbours, one an axis, from offsets as `-1,0,0;0,-1,0;...`, one a channel.
+
+    Raises:
+        SpecError: if offsets are not three whole numbers each, not one a channel, or an axis has no nearest one.
+    """
+    offsets = _offsets(text) if text else NEAREST
+    if len(offsets) != channels:
+        raise SpecError(f"offsets: {len(offsets)} are given, and the affinities have {channels} channels")
+    found = [n for n, offset in enumerate(offsets) if sum(map(abs, offset)) == 1]
+    axes = {next(axis for axis in range(3) if offsets[n][axis]) for n in found}
+    if axes != {0, 1, 2}:
+        raise SpecError(f"offsets: a nearest neighbour along each of z, y, x is needed, such as -1,0,0; got {text}")
+    return tuple(found)
+
+
+def _offsets(text: str) -> Sequence[Zyx]:
+    found: list[Zyx] = []
+    for part in filter(None, re.split(r"[;\s]+", text)):
+        if not re.fullmatch(r"-?\d+,-?\d+,-?\d+", part):
+            raise SpecError(f"offsets: Z,Y,X;Z,Y,X;... in voxels is expected, got {part!r}")
+        z, y, x = map(int, part.split(","))
+        found.append((z, y, x))
+    return found
+
+
+def _open(address: Address | None, field: str) -> Opened | None:
+    return None if address is None else at(address, field)

@@ -1,0 +1,143 @@
+"""A segmentation carried out: stage after stage, each only as far as it is missing, and what comes of it told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobs import storage
+from jobs.segmenting import graph, lookup, overlaps, reporting
+from jobs.segmenting.stages import Stages, wanted
+from jobs.spec import Context, JobFailed, Report, SpecError
+from jobs.stages import cost, course
+from jobs.stages.cost import Pace
+from jobs.stages.course import Done
+from jobs.stages.stage import Stage
+from vision.accumulator import Estimate
+from vision.connectomics.contingency import Contingency
+from vision.connectomics.relabel import Lookup
+
+if TYPE_CHECKING:
+    from jobs.segment import Segment
+
+USUAL = {
+    "fragments": Pace(1e-6 / 4, 0.6, False), "edges": Pace(1e-6 / 20, 0.05, False),
+    "relabel": Pace(1e-6 / 40, 0.2, False), "overlaps": Pace(1e-6 / 60, 0.01, False),
+}  # fmt: skip
+"""Core-seconds and bytes left a voxel, on real neurons (FIB-25); a core of the machine they were measured on."""
+
+Scores = Mapping[float, Mapping[str, Estimate]]
+
+
+@dataclass
+class Pipeline:
+    """One run."""
+
+    stages: Stages
+    job: Segment
+    context: Context
+    done: list[tuple[str, Done]] = field(default_factory=list)
+
+    def run(self) -> Report:
+        """Do what is asked for and missing."""
+        job, stages = self.job, self.stages
+        names = wanted(job.from_stage, job.to_stage)
+        for stage, name in ((stages.fragments(), "fragments"), (stages.edges(), "edges")):
+            if stage is None:
+                continue
+            if name in names:
+                self._carry_out(stage)
+            elif job.from_stage not in ("fragments", name):
+                course.finished(stages.output, stage)
+        by_threshold: Scores = {}
+        if "agglomerate" in names:
+            written = stages.agglomeration(self.context.log).carry_out(self._thresholds())
+            self.context.log(f"{len(written)} of {len(self._thresholds())} lookup tables were written now")
+        if "scores" in names and job.truth:
+            self._carry_out(stages.overlaps())
+            by_threshold = self._scores()
+        chosen = self._chosen(by_threshold)
+        if "relabel" in names:
+            self._carry_out(stages.relabel(chosen))
+            if job.precomputed:
+                self._precomputed(chosen)
+        return self._report(by_threshold, chosen, "relabel" in names)
+
+    def cost(self) -> Mapping[str, str]:
+        """What it would cost."""
+        stages, pairs = self.stages, list[tuple[Stage, Pace]]()
+        first = stages.fragments()
+        if first is not None:
+            pairs.append((first, cost.probe(first, USUAL["fragments"])))
+        # What follows reads what is not there yet: its pace is known from before.
+        pairs += [(stages.edges(), USUAL["edges"]), (stages.relabel(self._chosen({})), USUAL["relabel"])]
+        if self.job.truth:
+            pairs.append((stages.overlaps(), USUAL["overlaps"]))
+        return cost.of_stages(pairs, stages.inputs.largest, self.job.workers)
+
+    def _carry_out(self, stage: Stage) -> None:
+        done = course.carry_out(self.stages.output, stage, self.job, self.context)
+        self.context.log(f"{stage.name}: {done.made:,} of {done.blocks:,} blocks were done now")
+        self.done.append((stage.name, done))
+
+    def _precomputed(self, threshold: float) -> None:
+        stage = self.stages.precomputed(threshold)
+        stage.make.__self__.begin()  # type: ignore[attr-defined]
+        self._carry_out(stage)
+
+    def _thresholds(self) -> list[float]:
+        """Every threshold whose table is kept.
+
+        Raises:
+            SpecError: if one is no boundary.
+        """
+        job = self.job
+        wrong = [t for t in job.thresholds if not 0 <= t <= 1]
+        if wrong:
+            raise SpecError(f"thresholds: a mean boundary is 0..1, got {wrong[0]:g}")
+        named = {*job.thresholds, *([job.threshold] if job.threshold is not None else [])}
+        return sorted(named) or [0.5]
+
+    def _chosen(self, by_threshold: Scores) -> float:
+        """The threshold whose labels are written."""
+        if self.job.threshold is not None:
+            return self.job.threshold
+        if by_threshold:
+            return reporting.best(by_threshold)
+        return min(self._thresholds(), key=lambda threshold: (abs(threshold - 0.5), threshold))
+
+    def _scores(self) -> Scores:
+        stages, stage = self.stages, self.stages.overlaps()
+        assert stage.folder is not None
+        table = overlaps.read_all(graph.files(stage.folder, stage.region.groups))
+        tables = stages.agglomeration(self.context.log)
+        found: dict[float, Contingency] = {}
+        for threshold in self._thresholds():
+            found[threshold] = overlaps.relabelled(table, self._lookup(tables.folder(threshold)))
+        return reporting.scored(found)
+
+    def _lookup(self, folder: str) -> Lookup:
+        """A whole table, from its parts."""
+        parts = [lookup.read(storage.join(folder, lookup.part(g))) for g in range(self.stages.region.groups)]
+        return lookup.joined(parts)
+
+    def _report(self, by_threshold: Scores, chosen: float, labelled: bool) -> Report:
+        stages, job = self.stages, self.job
+        if not self.done and job.to_stage != "agglomerate":
+            raise JobFailed("there was nothing to do: --truth is needed for scores")
+        notes = [f"labels are those of the threshold {chosen:g}"] if labelled else []
+        if by_threshold and job.threshold is None:
+            notes.append(
+                f"the threshold {chosen:g} was chosen by the very truth that it is scored on: for a fair score choose "
+                "it on another --roi and name it with --threshold"
+            )
+        tables = {"sweep": reporting.sweep(by_threshold)} if by_threshold else {}
+        tables["stages"] = reporting.counts([(name, d.counts, d.blocks, d.made) for name, d in self.done])
+        return Report(
+            metrics=by_threshold.get(chosen, {}),
+            output=stages.labels_at(chosen) if labelled else stages.output,
+            tables=tables,
+            tags={"stage_digest": stages.edges().fingerprint, "threshold": f"{chosen:g}"},
+            notes=tuple(notes),
+        )

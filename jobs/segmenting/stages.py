@@ -1,0 +1,164 @@
+"""The stages of a segmentation, made from a job's fields: what each reads, what decides it, what it leaves where.
+
+OUT/fragments   zarr: ids that tell their block          OUT/lookup/T      fragment to segment, a table a threshold
+OUT/edges       Parquet: the graph, by group of blocks   OUT/labels/T      zarr: segments
+OUT/joins.parquet   the history of agglomeration         OUT/overlaps-*    Parquet: voxels by truth and fragment
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from jobs import storage
+from jobs.engine.commit import digest
+from jobs.segmenting import edges, fragments, overlaps, precomputed, relabel
+from jobs.segmenting.agglomerate import Agglomeration
+from jobs.segmenting.inputs import Inputs
+from jobs.spec import SpecError
+from jobs.stages.asking import triple
+from jobs.stages.region import Region
+from jobs.stages.stage import Stage
+from jobs.volumes.writing import Target
+from vision.connectomics.fragments import Fragmenter
+from vision.corpora.volumes import Address
+
+if TYPE_CHECKING:
+    from jobs.segment import Segment
+
+BINS = 256
+"""Of an edge's histogram, where quantiles are asked for."""
+
+Name = Literal["fragments", "edges", "agglomerate", "relabel", "scores"]
+ORDER: tuple[Name, ...] = get_args(Name)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of one job."""
+
+    job: Segment
+    output: str
+    inputs: Inputs
+    region: Region
+    fragmenter: Fragmenter
+
+    @classmethod
+    def of(cls, job: Segment, output: str, inputs: Inputs) -> Stages:
+        """From the fields.
+
+        Raises:
+            SpecError: if one does not fit.
+        """
+        try:
+            fragmenter = Fragmenter(
+                job.seed_below, job.window, job.per_section, job.fill, job.max_boundary, job.backend
+            )
+        except ValueError as error:
+            raise SpecError(str(error)) from None
+        halo = (0, 0, 0) if job.fragments else triple(job.halo, "halo")
+        return cls(job, output, inputs, job.region(inputs.shape, halo), fragmenter)
+
+    def fragments(self) -> Stage | None:
+        """Fragments of a watershed; None where they are given."""
+        if self.job.fragments:
+            return None
+        job, found = self.job, self.inputs.evidence(self.region.box)
+        how = {name: getattr(job, name) for name in ("seed_below", "window", "per_section", "fill", "max_boundary")}
+        facts = {**self._evidence_facts(), **how, "backend": job.backend}
+        work = fragments.Fragments(found, self.fragmenter, self.region.grid)
+        return self._stage("fragments", facts, work, self._target("fragments"), None, fragments.BYTES_A_VOXEL)
+
+    def edges(self) -> Stage:
+        """The graph."""
+        bins = BINS if self.job.quantile is not None else 0
+        facts = {"fragments": self._fragments_fact(), "evidence": digest(self._evidence_facts()), "bins": bins}
+        found = self.inputs.evidence(self.region.box)
+        work = edges.Touching(self.fragments_at, found, self.region.grid, bins)
+        return self._stage("edges", facts, work, None, storage.join(self.output, "edges"), edges.BYTES_A_VOXEL)
+
+    def agglomeration(self, say: Any) -> Agglomeration:
+        """Joins and lookup tables."""
+        job = self.job
+        return Agglomeration(
+            self.output, self.region, self.edges().fingerprint, job.method, job.quantile, job.min_size, say
+        )
+
+    def relabel(self, threshold: float) -> Stage:
+        """Labels at a threshold."""
+        tables = self.agglomeration(print_nothing)
+        name, found = tables.name(threshold), self.inputs.evidence(self.region.box)
+        work = relabel.Relabelling(self.fragments_at, tables.folder(threshold), found, self.region)
+        facts = {"fragments": self._fragments_fact(), "lookup": tables.fingerprint(threshold)}
+        return self._stage(f"relabel-{name}", facts, work, self._target(f"labels/{name}"), None, relabel.BYTES_A_VOXEL)
+
+    def precomputed(self, threshold: float) -> Stage:
+        """The labels once more, for neuroglancer."""
+        labels = self.relabel(threshold)
+        assert labels.target is not None
+        name = self.agglomeration(print_nothing).name(threshold)
+        url, volume = storage.join(self.output, "precomputed", name), self.inputs.volume
+        work = precomputed.Precomputed(
+            Address(labels.target.url), url, self.region.grid, volume.voxel_nm, volume.offset_nm
+        )
+        facts = {"labels": labels.fingerprint}
+        folder = storage.join(self.output, "state", f"precomputed-{name}", "copied")
+        return self._stage(f"precomputed-{name}", facts, work, None, folder, precomputed.BYTES_A_VOXEL)
+
+    def overlaps(self) -> Stage:
+        """How fragments lie on the truth."""
+        truth = self.inputs.facts("truth")
+        facts = {"fragments": self._fragments_fact(), **truth, **self.inputs.facts("mask")}
+        work = overlaps.Overlapping(
+            self.inputs.found["truth"].address, self.fragments_at, self.inputs.evidence(self.region.box)
+        )
+        name = f"overlaps-{digest(truth)[:8]}"
+        return self._stage(name, facts, work, None, storage.join(self.output, name), overlaps.BYTES_A_VOXEL)
+
+    @property
+    def fragments_at(self) -> Address:
+        """Where fragments are read."""
+        given = self.inputs.found.get("fragments")
+        return given.address if given else Address(storage.join(self.output, "fragments"))
+
+    def labels_at(self, threshold: float) -> str:
+        """Where the labels of a threshold lie."""
+        return storage.join(self.output, "labels", self.agglomeration(print_nothing).name(threshold))
+
+    def _evidence_facts(self) -> dict[str, Any]:
+        named = self.inputs.facts("boundaries", "affinities", "volume", "mask")
+        return {**named, **({"offsets": self.job.offsets} if self.job.affinities else {})}
+
+    def _fragments_fact(self) -> Any:
+        made = self.fragments()
+        return made.fingerprint if made else self.inputs.facts("fragments")["fragments"]
+
+    def _target(self, name: str) -> Target:
+        volume = self.inputs.volume
+        return Target(storage.join(self.output, name), self.region.grid, "uint64", volume.voxel_nm, volume.offset_nm)
+
+    def _stage(
+        self, name: str, facts: dict[str, Any], work: Any, target: Target | None, folder: str | None, each: int
+    ) -> Stage:
+        grid = self.region.grid
+        read = 1
+        for size, halo in zip(grid.size, grid.halo if name == "fragments" else (1, 1, 1), strict=True):
+            read *= size + 2 * halo
+        return Stage(name, facts, work.make, self.region, target, folder, memory=each * read)
+
+
+def print_nothing(_line: str) -> None:
+    """Says nothing: for tables that are only named."""
+
+
+def wanted(first: Name, last: Name) -> Sequence[Name]:
+    """The stages from the first to the last.
+
+    Raises:
+        SpecError: if the last comes before the first.
+    """
+    begin, end = ORDER.index(first), ORDER.index(last)
+    if begin > end:
+        raise SpecError(f"to: {last} comes before {first} (the order is {', '.join(ORDER)})")
+    return ORDER[begin : end + 1]

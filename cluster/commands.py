@@ -113,10 +113,13 @@ def pairs(_ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 
 
 def _options(job: type[Job]) -> list[click.Parameter]:
-    """A flag for each field; those that must be given come first."""
-    return [
-        _option(word, info) for word, info in sorted(job.words().items(), key=lambda item: not item[1].is_required())
-    ]
+    """A flag for each field: first those that must be given, last those that only say how the work is spread."""
+    from jobs.records import Spread
+
+    def order(word: tuple[str, Any]) -> tuple[bool, bool]:
+        return word[0] in Spread.model_fields, not word[1].is_required()
+
+    return [_option(word, info) for word, info in sorted(job.words().items(), key=order)]
 
 
 def _option(word: str, info: Any) -> click.Option:

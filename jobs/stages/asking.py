@@ -16,7 +16,9 @@ from vision.corpora.volumes import Triple, parse_box
 class Blocks(Spread):
     """How a volume is cut."""
 
-    block: tuple[int, ...] = Field((128,), min_length=1, description="voxels that a block writes: Z,Y,X, or one for a cube")
+    block: tuple[int, ...] = Field(
+        (128,), min_length=1, description="voxels that a block writes: Z,Y,X, or one for a cube"
+    )
     roi: str | None = Field(None, description="box to work on, Z0:Z1,Y0:Y1,X0:X1 in voxels; the rest stays 0")
     scale: int = Field(0, ge=0, description="which array of a pyramid to read; 0: full resolution")
 

@@ -7,6 +7,7 @@ those counts. So the answer is the same to the last bit for any sharding, and a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -32,6 +33,8 @@ from vision.fairness.tally import Tally
 
 class Audit(trust.Trusts):
     """Say who is in a data set, and how errors fall across groups."""
+
+    figures: ClassVar[bool] = True
 
     predictions: str | None = Field(None, description="predictions to audit; without them the corpus alone")
     table: str | None = Field(
@@ -92,7 +95,7 @@ class Audit(trust.Trusts):
             if tally.cube is None or not tally.cube.total():
                 raise SpecError("there is no row to audit")
             report = self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
-        return trust.checked(report, self, source, context)
+        return trust.checked(report, self, source, columns, context)
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         """The rows that would be read, as far as footers and manifests tell."""
@@ -115,7 +118,7 @@ class Audit(trust.Trusts):
         more = {"agreements": agreements, "true_groups": ends, "published": reporting.published(known)}
         tables = {**pictures.tables(found, far, self.min_group), **reporting.tables(found, far)}
         tables |= beyond.tables(tally, asked, found)
-        metrics = {**reporting.metrics(found), **reporting.far(far), **agreed}
+        metrics = {**reporting.metrics(found), **reporting.far(far, found), **agreed}
         facts = provenance.facts(self, tally, found, tags)
         text = card.written(facts, findings(rules, tally, found), found, far, metrics, rules, self.to_yaml())
         return Report(
@@ -128,7 +131,7 @@ class Audit(trust.Trusts):
                 **{name: table for name, table in more.items() if table is not None},
                 "provenance": provenance.table(facts),
             },
-            tags=tags,
+            tags={**tags, "counts_sha256": facts["counts sha256"]},
             notes=notes(self, rules, tally, found),
             files={card.FILE: text},
         )

@@ -167,6 +167,9 @@ class Job(pydantic.BaseModel, abc.ABC):
     tracked: ClassVar[bool] = True
     """Whether `safelight run` opens an MLflow run for it."""
 
+    figures: ClassVar[bool] = False
+    """Whether nights may judge its metrics as they are, where there are no answers to compare image by image."""
+
     specs: ClassVar[str | None] = None
     """The folder of the package with specs of this job, which may be called by their names."""
 

@@ -153,6 +153,10 @@ class Unpaired:
     baseline: Estimate
     candidate: Estimate
 
+    @property
+    def n(self) -> int:
+        return self.baseline.n + self.candidate.n
+
     def compute(self, confidence: float = 0.95) -> dict[str, Estimate]:
         difference = self.difference(confidence=confidence)
         return {"baseline": self.baseline, "candidate": self.candidate, "difference": difference}

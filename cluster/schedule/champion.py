@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from cluster.results.query import Run, Term, find_run, open_store
 from cluster.schedule import runs
 from cluster.schedule.entries import Entry
+from cluster.schedule.figures import figures_of
 from cluster.settings import Settings
 from jobs.spec import Job, JobFailed, SpecError
 
 if TYPE_CHECKING:
     from jobs.answers import Answers
+    from jobs.auditing.gating import Figures
 
 LATEST = "latest"
 
@@ -28,12 +30,14 @@ class Champion:
         name: what the tag `safelight.against` says.
         answers: what it answered, where a run holds that.
         model: its reference, where it has to answer tonight.
+        figures: what it found, where a job is judged by that.
     """
 
     name: str
     answers: Answers | None = None
     run_id: str | None = None
     model: str | None = None
+    figures: Figures | None = None
 
 
 def find(entry: Entry, day: date, job: Job, where: Settings) -> Champion | None:
@@ -45,10 +49,12 @@ def find(entry: Entry, day: date, job: Job, where: Settings) -> Champion | None:
     """
     against = entry.against or ""
     if against == LATEST:
-        return _latest(entry, day, where)
+        latest = _latest(entry, day, where)
+        return None if latest is None else _of_run(latest, job, where)
     if re.fullmatch(r"[0-9a-f]{6,32}", against):
-        run = find_run(against, where)
-        return Champion(run.run_id, answers_of(run), run.run_id)
+        return _of_run(find_run(against, where), job, where)
+    if job.figures:
+        raise SpecError(f"against: an audit is compared with `{LATEST}` or a run's id, got {against!r}")
     for run in _recorded(against, job, where):
         try:
             return Champion(against, answers_of(run), run.run_id)
@@ -71,7 +77,13 @@ def answers_of(run: Run) -> Answers:
     return recorded(run.fields, run.output)
 
 
-def _latest(entry: Entry, day: date, where: Settings) -> Champion | None:
+def _of_run(run: Run, job: Job, where: Settings) -> Champion:
+    if job.figures:
+        return Champion(run.run_id, run_id=run.run_id, figures=figures_of(run, where))
+    return Champion(run.run_id, answers_of(run), run.run_id)
+
+
+def _latest(entry: Entry, day: date, where: Settings) -> Run | None:
     """The newest night that passed; as long as none did, the newest that nothing was compared with."""
     found = [
         run
@@ -79,8 +91,7 @@ def _latest(entry: Entry, day: date, where: Settings) -> Champion | None:
         if at < day and run.output is not None and run.tags.get(runs.VERDICT, "pass") == "pass"
     ]
     passed = [run for run in found if runs.VERDICT in run.tags]
-    chosen = next(iter(passed or found), None)
-    return None if chosen is None else Champion(chosen.run_id, answers_of(chosen), chosen.run_id)
+    return next(iter(passed or found), None)
 
 
 def _recorded(reference: str, job: Job, where: Settings) -> Iterator[Run]:

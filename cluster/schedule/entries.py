@@ -24,6 +24,9 @@ from jobs.spec import Job, nearest
 ANSWERING = ("against", "gates", "promote", "models")
 """Words that only a job with answers can have."""
 
+FIGURING = ("against", "gates")
+"""Those of them that a job can have whose metrics are judged as they are."""
+
 
 class Entry(BaseModel):
     """One line of the night's plan; `job` and `fields` say what runs."""
@@ -101,9 +104,12 @@ class Entry(BaseModel):
     def _whole(self) -> Entry:
         if (self.at is None) == (self.after is None):
             raise ValueError("needs one of at and after")
-        given = [word for word in ANSWERING if getattr(self, word)]
-        if given and not issubclass(job_class(self.job), Predicting):
+        cls = job_class(self.job)
+        given = [word for word in ANSWERING if getattr(self, word) and not (cls.figures and word in FIGURING)]
+        if given and not issubclass(cls, Predicting):
             raise ValueError(f"{given[0]} does not go with the job {self.job}, which answers nothing")
+        if cls.figures and any(gate.kind != "paired" for gate in self.gates):
+            raise ValueError(f"kind does not go with the gates of the job {self.job}: its figures are two samples")
         if bool(self.gates) != (self.against is not None):
             raise ValueError("gates and against go together: the rules, and whom to compare with")
         if self.promote and not self.gates:

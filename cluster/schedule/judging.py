@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from cluster.schedule import runs, writing
+from cluster.schedule import figures, runs, writing
 from cluster.schedule.champion import Champion
 from cluster.schedule.entries import Entry
 from cluster.schedule.working import Done
@@ -44,13 +44,12 @@ def judge(
         SpecError: if they cannot be compared.
         JobFailed: if the champion did not answer.
     """
-    from jobs.gates import judge_all
-
-    baseline = champion.answers or _answered(found, champion)
     wanted = [one for one in found if champion.model is None or one.model != champion.model]
-    answers, notes = _comparable(baseline, wanted)
     night = 1 + runs.judged_before(entry.name, day, where)
-    judged = judge_all(entry.gates, baseline, answers, _room(wanted), night) if answers else {}
+    if champion.figures is not None:
+        judged, notes = figures.judged(entry, champion.figures, wanted, night, where)
+    else:
+        judged, notes = _by_answers(entry, champion.answers or _answered(found, champion), wanted, night)
     candidates = [Candidate(one, judged.get(_name(one)), notes.get(_name(one), "")) for one in wanted]
     for candidate in candidates:
         _write(candidate, champion, where, say)
@@ -58,6 +57,15 @@ def judge(
         if one not in wanted and one.run_id is not None:
             writing.on_run(one.run_id, one.job, {runs.ROLE: runs.CHAMPION}, where, say, status=_status(one))
     return candidates
+
+
+def _by_answers(
+    entry: Entry, baseline: Answers, wanted: Sequence[Done], night: int
+) -> tuple[Mapping[str, Judgement], Mapping[str, str]]:
+    from jobs.gates import judge_all
+
+    answers, notes = _comparable(baseline, wanted)
+    return (judge_all(entry.gates, baseline, answers, _room(wanted), night) if answers else {}), notes
 
 
 def worst(verdicts: Sequence[str | None]) -> str | None:

@@ -18,7 +18,7 @@ from vision.accumulator import Cell, Estimate
 from vision.fairness.disparity import Gap, Measured
 from vision.fairness.published import Beside
 from vision.fairness.rates import RATES
-from vision.fairness.representation import Composition, Distance, spelt
+from vision.fairness.representation import Composition, Distance, distance_intervals, spelt
 from vision.reliability import Reliability
 
 
@@ -64,13 +64,13 @@ def tables(found: Found, distances: Mapping[tuple[str, ...], Distance]) -> dict[
     return {name: table for name, table in made.items() if table is not None}
 
 
-def far(distances: Mapping[tuple[str, ...], Distance]) -> dict[str, Estimate]:
-    """Distances from a reference population; they have no interval here."""
+def far(distances: Mapping[tuple[str, ...], Distance], found: Found) -> dict[str, Estimate]:
+    """Distances from a reference population; their intervals draw the rows again and take the reference as exact."""
     named = {}
-    for columns, one in distances.items():
-        for name, value in (("total_variation", one.total_variation), ("kl", one.kl), ("cramers_v", one.cramers_v)):
-            if math.isfinite(value):
-                named[".".join(("reference", name, *columns))] = Estimate(value, math.nan, math.nan, 0)
+    for one in found.compositions:
+        if one.columns in distances:
+            for name, value in distance_intervals(one, distances[one.columns]).items():
+                named[".".join(("reference", name, *one.columns))] = value
     return named
 
 

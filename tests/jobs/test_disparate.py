@@ -70,7 +70,7 @@ def test_any_order_of_the_images_gives_the_same() -> None:
 
 
 def test_the_interval_holds_the_true_change_as_often_as_it_says() -> None:
-    """Champion and candidate have the same gap; of 500 such pairs 94 in 100 held it, three errors below are 51 of 60."""
+    """Both have the same gap; of 500 such pairs 94 in 100 held that, and three errors below it are 51 of 60."""
     gate = Gate(metric="top1.difference", margin=0.5, by=("gender",))
     held = 0
     for seed in range(60):

@@ -29,7 +29,7 @@ def higher_is_better(metric: str) -> bool:
         return first in _UP
     if part in PARTS and (first in RATES or first == "equalized_odds"):
         return PARTS[part]
-    known = RATES[first].higher_is_better if first in RATES else None
+    known = RATES[first].higher_is_better if first in RATES and part in ("", "worst") else None
     if known is None:
         raise ValueError(
             f"metric {metric!r} has no better end that is known; gate a difference, a ratio or share.entropy"

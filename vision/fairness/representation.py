@@ -134,6 +134,28 @@ def distance(found: Composition, reference: Mapping[Cell, float]) -> Distance:
     return Distance(float(np.abs(p - q).sum() / 2), kl, logs, q, chi, freedom, chi_square_p(chi, freedom), v)
 
 
+def distance_intervals(found: Composition, one: Distance) -> dict[str, Estimate]:
+    """Total variation, KL and Cramer's V with intervals that draw the rows again; what is not finite is left out.
+
+    The reference is taken as exact. Noise alone pushes a distance up, which the intervals take into account.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = multinomial_bootstrap(found.counts, lambda drawn: _far(drawn, one.reference))
+    values = {"total_variation": one.total_variation, "kl": one.kl, "cramers_v": one.cramers_v}
+    ends = zip(values.items(), np.maximum(0.0, low).tolist(), high.tolist(), strict=True)
+    return {name: Estimate(value, a, b, found.n) for (name, value), a, b in ends if math.isfinite(value)}
+
+
+def _far(counts: Array, q: Array) -> Array:
+    """(B, 3) total variation, KL and Cramer's V of (B, K) counts from the shares q (K,)."""
+    n = np.maximum(1, counts.sum(axis=1, keepdims=True))
+    p = counts / n
+    kl = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1.0)) - np.log(q)), 0.0).sum(axis=1)
+    chi = np.where(q > 0, (p - q) ** 2 / np.where(q > 0, q, 1.0), np.where(p > 0, np.inf, 0.0)).sum(axis=1)
+    values: Array = np.stack([np.abs(p - q).sum(axis=1) / 2, kl, np.sqrt(chi / max(1, int((q > 0).sum()) - 1))], axis=1)
+    return values
+
+
 @dataclass(frozen=True)
 class Association:
     """Whether two columns hang together: chi-square of independence, and Cramer's V in 0..1."""

@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency, chisquare, entropy
 
 from tests.audited import cube, cube_of, lfw_lists, published
 from vision.fairness.persons import conflicts, once
-from vision.fairness.representation import association, composition, distance
+from vision.fairness.representation import Composition, association, composition, distance, distance_intervals
 from vision.intervals import wilson
 
 
@@ -94,3 +94,19 @@ def test_columns_that_hang_together() -> None:
     assert found.cramers_v == pytest.approx(math.sqrt(chi / 120))
     alone = association(cube({"x": ["a", "b"], "y": ["1", "1"]}), "x", "y")
     assert alone.freedom == 0 and math.isnan(alone.p)
+
+
+def test_distances_have_intervals_that_hold_the_truth_and_shrink_with_rows() -> None:
+    q = {(("g", "a"),): 0.5, (("g", "b"),): 0.3, (("g", "c"),): 0.2}
+    rng = np.random.default_rng(8)
+    held, wide = 0, {}
+    for n in (500, 50_000):
+        for _ in range(40):
+            counts = rng.multinomial(n, [0.4, 0.3, 0.3])
+            found = Composition(("g",), tuple(q), counts)
+            far = distance_intervals(found, distance(found, q))
+            assert far["total_variation"].low <= far["total_variation"].value <= far["total_variation"].high
+            held += far["total_variation"].low <= 0.1 <= far["total_variation"].high
+            wide[n] = far["cramers_v"].high - far["cramers_v"].low
+    assert held >= 68
+    assert wide[500] > 5 * wide[50_000]

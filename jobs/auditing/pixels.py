@@ -8,7 +8,6 @@ decoded at a fraction of its size, which is several times as fast.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -18,13 +17,13 @@ import pyarrow as pa
 from PIL import Image
 
 from jobs import storage
-from jobs.engine import joining, pool
+from jobs.auditing import passes
+from jobs.engine import joining
 from jobs.engine.selection import ROW
 from jobs.engine.shard import Group, OpenShard
 from jobs.reading import Reading
-from jobs.spec import Context, Progress
+from jobs.spec import Context
 from vision.image import CorruptImage, Facts, facts, picture, time_limit_s
-from vision.summing import Summing
 
 SMALL = 5_000
 """Pictures that one process looks at sooner than Ray starts."""
@@ -103,14 +102,14 @@ class Measures:
 
 @dataclass(frozen=True)
 class Task:
-    """A shard to look at; `rows` are numbers of its rows, in order, where only some are wanted."""
+    """A shard to look at, with so many rows; `numbers` are those of its rows, in order, where some are wanted only."""
 
     source: int
     shard: int
     file: str
     sha256: str
-    count: int
-    rows: tuple[int, ...] | None = None
+    rows: int
+    numbers: tuple[int, ...] | None = None
 
     def __str__(self) -> str:
         return self.file
@@ -136,7 +135,7 @@ class Looker:
         reading, state = self.readings[task.source], self.zero
         shard = OpenShard(storage.join(reading.url, task.file), task.sha256, reading.selection, task.file)
         for whole in shard.groups():
-            group = whole if task.rows is None else _wanted(whole, task.rows)
+            group = whole if task.numbers is None else _wanted(whole, task.numbers)
             data = shard.images(group)
             for start in range(0, len(group.rows), PART):
                 rows = group.rows.slice(start, PART)
@@ -176,15 +175,8 @@ def look(
         JobFailed: if a shard is missing or damaged.
     """
     zero, tasks = Measures(tuple(measures)), list(_tasks(readings, rows))
-    total = sum(task.count for task in tasks)
-    workers = min(joining.workers_for(workers, total, SMALL), len(tasks))
-    states, seen, done, start = Summing[Measures](), 0, 0, time.monotonic()
-    for task, found in pool.spread(tasks, Looker(tuple(readings), zero).make, workers, retry_s=retry_s):
-        states.add(found)
-        seen, done = seen + task.count, done + 1
-        rate = seen / max(time.monotonic() - start, 1e-9)
-        context.progress(Progress(done, len(tasks), seen, total, 0, rate, max(1, workers)))
-    return states.total(zero).states
+    workers = joining.workers_for(workers, sum(task.rows for task in tasks), SMALL)
+    return passes.summed(tasks, Looker(tuple(readings), zero).make, zero, workers, retry_s, context).states
 
 
 def _tasks(readings: Sequence[Reading], rows: Mapping[int, Sequence[int]] | None) -> Iterator[Task]:

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from jobs.auditing import duplicates
+from jobs.auditing import duplicates, leakage
 from jobs.auditing.checked import Checked
-from jobs.auditing.source import Shards, Source
+from jobs.auditing.passes import Named
+from jobs.auditing.source import Columns, Shards, Source
 from jobs.engine.selection import resolve
 from jobs.reading import Reading
 from jobs.records import Reads, Spread
 from jobs.spec import Context, Report, SpecError, nearest
 
-CHECKS = ("duplicates",)
+CHECKS = ("duplicates", "leakage")
 
 
 class Trusts(Reads, Spread):
@@ -26,6 +27,12 @@ class Trusts(Reads, Spread):
     checks: tuple[str, ...] = Field((), description=f"whether the data can be trusted: {', '.join(CHECKS)}")
     against: tuple[str, ...] = Field(
         (), description="splits in which copies and relatives are looked for; default: all others; the own: none"
+    )
+    same: tuple[str, ...] = Field(
+        (), description="with leakage: columns of which a value should be in one split only, such as person,album"
+    )
+    split_by: str | None = Field(
+        None, description="with leakage: column that says which split or fold a row is of, in place of the corpus' own"
     )
 
 
@@ -40,11 +47,11 @@ def check_words(job: Trusts) -> None:
             raise SpecError(f"checks: no check {name!r}{nearest(name, list(CHECKS))} (checks: {', '.join(CHECKS)})")
 
 
-def checked(report: Report, job: Trusts, source: Source, context: Context) -> Report:
+def checked(report: Report, job: Trusts, source: Source, columns: Columns, context: Context) -> Report:
     """A report with what the checks found, in the order in which they are listed here.
 
     Args:
-        source: the rows that are audited.
+        source, columns: the rows that are audited, and what their columns are.
 
     Raises:
         SpecError: if a check is asked of what it cannot be made of.
@@ -52,14 +59,35 @@ def checked(report: Report, job: Trusts, source: Source, context: Context) -> Re
     """
     for name in CHECKS:
         if name in job.checks:
-            report = _one(name, job, source, context).added(report)
+            report = _CHECKS[name](job, source, columns, context).added(report)
     return report
 
 
-def _one(name: str, job: Trusts, source: Source, context: Context) -> Checked:
+def _duplicates(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
     if not isinstance(source, Shards):
-        raise SpecError(f"checks: {name} looks at pictures, and a table has none: give --corpus")
+        raise SpecError("checks: duplicates looks at pictures, and a table has none: give --corpus")
     return duplicates.report(duplicates.find(beside(job, source.reading), job, context), source.reading.split)
+
+
+def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
+    if not job.same:
+        raise SpecError("same: leakage needs columns of which a value should be in one split only, such as person")
+    id_column, split = columns.id, None
+    sources: list[Named] = [("", source)]
+    if isinstance(source, Shards):
+        id_column = "id"
+        readings = beside(job, source.reading) if job.split_by is None else [source.reading]
+        sources = [(reading.split, Shards.of(reading, None)) for reading in readings]
+        split = source.reading.split if job.split_by is None else None
+    elif job.split_by is None:
+        raise SpecError("split_by: leakage in a table needs the column that says which split a row is of")
+    asked = leakage.Asked(job.same, split, job.split_by, id_column)
+    for name, one in sources:
+        asked.columns.check(one.names(), f"split {name}" if name else "the table")
+    return leakage.find(sources, asked, job, context)
+
+
+_CHECKS = {"duplicates": _duplicates, "leakage": _leakage}
 
 
 def beside(job: Trusts, reading: Reading) -> Sequence[Reading]:

@@ -10,15 +10,13 @@ Reference: Vo, Jacobs & Hays, "Revisiting IM2GPS in the Deep Learning Era", ICCV
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vision.accumulator import Array
-from vision.intervals import rate
+from vision.relatives import check, relatives, with_marks
 from vision.sphere import EARTH_KM, faults, unit_vectors
 
 SAME = ("author", "album")
@@ -44,55 +42,12 @@ def marked(train: pa.Table, test: pa.Table, same: Sequence[str] = SAME, place_km
     """
     if place_km is not None and not place_km >= 0:
         raise ValueError(f"place_km must be 0 or more, got {place_km}")
-    wanted = [*same, *(_PLACE if place_km is not None else ())]
     for name, table in (("train", train), ("test", test)):
-        _check(name, table, wanted)
-    marks = {f"same_{column}": _shared(train[column], test[column]) for column in same}
+        check(name, table, [*same, *(_PLACE if place_km is not None else ())])
+    marks = relatives(train, test, same)
     if place_km is not None:
         marks["same_place"] = _near(train, test, place_km)
-    leaks = pa.chunked_array([pa.array(np.zeros(len(test), bool))])
-    for name, mark in marks.items():
-        test = test.append_column(name, mark)
-        leaks = pc.or_kleene(leaks, mark)
-    return test.append_column("leaks", leaks)
-
-
-def summary(photos: pa.Table) -> pa.Table:
-    """How many of the test photos have relatives in training, from what `marked` returned.
-
-    Returns:
-        a row for each mark: `shared`, how many photos (`n`, of which more is known), `share` with its limits, and
-        `unknown`.
-
-    Raises:
-        ValueError: if there is no mark.
-    """
-    names = [name for name in photos.column_names if name.startswith("same_") or name == "leaks"]
-    if "leaks" not in names:
-        raise ValueError("photos are not marked: call marked(train, test) first")
-    rows = []
-    for name in names:
-        known = photos[name].drop_null()
-        found = rate(pc.sum(known).as_py() or 0, len(known))
-        shares = {"share": found.value, "low": found.low, "high": found.high}
-        rows.append({"mark": name, "shared": pc.sum(known).as_py() or 0, "n": len(known), **shares,
-                     "unknown": photos[name].null_count})  # fmt: skip
-    return pa.Table.from_pylist(rows)
-
-
-def _check(what: str, table: pa.Table, wanted: Sequence[str]) -> None:
-    for column in wanted:
-        if column not in table.column_names:
-            close = difflib.get_close_matches(column, table.column_names, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]}?" if close else f" (it has {', '.join(table.column_names)})"
-            raise ValueError(f"{what} has no column {column!r}{hint}")
-
-
-def _shared(train: pa.ChunkedArray, test: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether a value of `test` is anywhere in `train`; null where there is none."""
-    known = pc.unique(train.cast(pa.string()).drop_null())
-    texts = test.cast(pa.string())
-    return pc.if_else(pc.is_null(texts), None, pc.is_in(texts, value_set=known))
+    return with_marks(test, marks)
 
 
 def _near(train: pa.Table, test: pa.Table, place_km: float) -> pa.ChunkedArray:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from tests.geo import shared_geo
-from vision.geolocation.leakage import marked, summary
+from vision.geolocation.leakage import marked
+from vision.relatives import summary
 from vision.sphere import great_circle_km
 
 TRAIN = pa.table({
@@ -70,5 +71,5 @@ def test_what_does_not_fit_is_one_line() -> None:
         marked(TRAIN, TEST, ("authors",))
     with pytest.raises(ValueError, match="place_km must be 0 or more, got -1"):
         marked(TRAIN, TEST, (), -1)
-    with pytest.raises(ValueError, match="photos are not marked"):
+    with pytest.raises(ValueError, match="rows are not marked"):
         summary(TEST)

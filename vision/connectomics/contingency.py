@@ -38,13 +38,15 @@ class Contingency:
         """Of two label volumes of one shape, any unsigned (or non-negative) integers.
 
         Raises:
-            ValueError: if the shapes differ or an array holds no integers.
+            ValueError: if the shapes differ, or an array holds what is no integer or negative.
         """
         if truth.shape != segments.shape:
             raise ValueError(f"truth and segmentation must have one shape, got {truth.shape} and {segments.shape}")
         for name, labels in (("truth", truth), ("segmentation", segments)):
             if not np.issubdtype(labels.dtype, np.integer):
                 raise ValueError(f"{name} must hold integer ids, got {labels.dtype}")
+            if np.issubdtype(labels.dtype, np.signedinteger) and labels.size and int(labels.min()) < 0:
+                raise ValueError(f"{name} must not hold negative ids, got {int(labels.min())}")
         i, j = np.ascontiguousarray(truth).reshape(-1), np.ascontiguousarray(segments).reshape(-1)
         starts = run_starts(i, j)
         return cls.rows(i[starts], j[starts], np.diff(starts, append=len(i)))

@@ -45,9 +45,10 @@ class Scored:
 
     def root_of_product(self, other: Scored) -> Scored:
         """The geometric mean of two scores; without a spread where one of them is 0."""
-        value = math.sqrt(max(0.0, self.value * other.value))
-        if not value > 0:
-            return Scored(value, np.zeros(len(self.influence)))
+        product = self.value * other.value
+        if not product > 0:  # none of the two is below 0 but for rounding; nan stays nan
+            return Scored(product if math.isnan(product) else 0.0, np.zeros(len(self.influence)))
+        value = math.sqrt(product)
         slope = other.influence * self.value + self.influence * other.value
         return Scored(value, slope / (2 * value))
 

@@ -3,7 +3,7 @@
 The order is such that at every moment a record is either still wholly there or gone, and the same command finishes
 what a crash left: what is left of each shard is written under a new name; `corpus.json` then changes at once, by
 compare and swap, and keeps a tombstone of each id (`vision.tombstones`), so that ingest does not bring it back; then
-the old files are deleted, and then the answers and the records of runs are cleaned.
+the old files are deleted, and then the answers, the positions beside cells and the records of runs are cleaned.
 
 Models that were trained on a record are not changed, nor is the source it came from.
 """
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from jobs import storage
 from jobs.engine import commit
-from jobs.forgetting import answers, shards
+from jobs.forgetting import answers, cells, shards
 from jobs.forgetting.erasing import erase
 from jobs.forgetting.ids import Ids
 from jobs.forgetting.shards import Hit
@@ -53,7 +53,9 @@ class Forget(Job):
 
     corpus: str = Field(description="folder or URL of a corpus; all its versions lose the records")
     ids: str = Field(description="file of ids: one a line, or a CSV or Parquet table with a column id")
-    outputs: tuple[str, ...] = Field((), description="predictions besides those beside the corpus and those of runs")
+    outputs: tuple[str, ...] = Field(
+        (), description="predictions and files of cells, besides those beside the corpus and those of runs"
+    )
 
     def run(self, context: Context | None = None) -> Report:
         """Forget.
@@ -66,13 +68,15 @@ class Forget(Job):
         ids, url = Ids.read(self.ids), self._url()
         with ExitStack() as claims:
             claims.enter_context(storage.claim(url))
-            places = self._places(url, context)
-            for place in places:
+            places, states = self._places(url, context)
+            for place in (*places, *states):
                 claims.enter_context(storage.claim(place))
             done = _from_corpus(url, ids)
             touched = list(done.touched)
             for place in places:
                 touched += answers.purge(place, answers.History(url, done.corpus), ids)
+            for folder in states:
+                touched += cells.purge(folder, done.corpus)
             touched += context.forget(url, places, ids)
         if not any(one.rows for one in touched) and len(done.unknown) == len(ids.lines):
             raise JobFailed(f"none of the {len(ids.lines):,} ids in {self.ids} is or was in {url}: nothing was changed")
@@ -82,10 +86,12 @@ class Forget(Job):
         """What would be rewritten, by a look at the ids of every shard."""
         ids, url = Ids.read(self.ids), self._url()
         hits = shards.holding(url, open_corpus(url)[1], ids)
+        places, states = self._places(url, context)
         return {
             "records": f"{len({id_ for hit in hits for id_ in hit.ids}):,} of {len(ids.lines):,} ids are there",
             "shards to rewrite": f"{len(hits):,} of {size_text(sum(hit.shard.bytes for hit in hits))}",
-            "predictions": ", ".join(self._places(url, context)) or "none",
+            "predictions": ", ".join(places) or "none",
+            "positions": ", ".join(states) or "none",
         }
 
     def _url(self) -> str:
@@ -94,14 +100,18 @@ class Forget(Job):
             raise SpecError(f"corpus: records are forgotten in all versions; name {url} without @{version}")
         return open_corpus(self.corpus)[0]
 
-    def _places(self, url: str, context: Context) -> list[str]:
-        """The predictions folders to clean: those named, beside the corpus, and recorded."""
-        for named in self.outputs:
-            commit.read_manifest(storage.absolute(named))
+    def _places(self, url: str, context: Context) -> tuple[list[str], list[str]]:
+        """What is to be cleaned, of what is named, beside the corpus, or recorded: predictions; positions of cells."""
+        recorded = context.derived(url)
+        named = [place for place in map(storage.absolute, self.outputs) if cells.about(place) is None]
+        for place in named:
+            commit.read_manifest(place)
         beside = f"{url}.predictions"
         folders = [file.rpartition("/")[0] for file in storage.files(beside, f"/{commit.MANIFEST}")]
-        found = {*map(storage.absolute, self.outputs), *(storage.join(beside, folder) for folder in folders)}
-        return sorted({*found, *(place for place in context.derived(url) if _holds_answers(place, context))})
+        found = {*named, *(storage.join(beside, folder) for folder in folders)}
+        answered = {*found, *(place for place in recorded if _holds_answers(place, context))}
+        others = sorted({*map(storage.absolute, self.outputs), *recorded} - answered)
+        return sorted(answered), cells.states(others, url, context.log)
 
     def _report(self, url: str, ids: Ids, done: _Done, touched: Sequence[Touched]) -> Report:
         before = len(ids.lines) - len(done.found) - len(done.unknown)

@@ -71,7 +71,7 @@ class Partition(Reads, Spread):
         return {
             "photos": f"{rows:,} in {len(shards):,} shards",
             "bytes to read": f"about {size_text(16 * rows)} of positions",
-            "state": f"{size_text(8 * rows)} in {_state(storage.absolute(self.output))}",
+            "state": f"{size_text(8 * rows)} in {state.beside(storage.absolute(self.output))}",
         }
 
     def _refuse(self, source: str) -> None:
@@ -107,7 +107,7 @@ class Partition(Reads, Spread):
     def _surveyed(self, place: str, context: Context) -> Report:
         """A corpus, counted shard by shard."""
         asked, rule, columns = self._asked(), self._rule(), Columns.parse(self.columns)
-        reading, folder = flow.read(self), _state(place)
+        reading, folder = flow.read(self), state.beside(place)
         corpus = reading.corpus
         asked |= {"corpus": reading.url, "split": reading.split}
         with storage.claim(folder):
@@ -136,10 +136,6 @@ class Partition(Reads, Spread):
         """What decides the cells besides the photos, in words that a refusal can name."""
         named = {"columns": sorted(self.columns)} if self.columns else {}
         return {**asdict(self._rule()), **records.key(self), **named}
-
-
-def _state(place: str) -> str:
-    return f"{place}.state"
 
 
 def _cells(found: adaptive.Partition, sums: Array, about: Mapping[str, Any]) -> Cells:

@@ -33,6 +33,17 @@ class Kept:
     rejected: Counts
 
 
+def beside(cells: str) -> str:
+    """The folder beside a file of cells."""
+    return f"{cells}.state"
+
+
+def files(state: str) -> dict[str, str]:
+    """The shards of which anything is kept, each with the place where that is."""
+    found = storage.files(state, _ENDING)
+    return {file.removesuffix(_ENDING): storage.join(state, file) for file in found}
+
+
 def place(state: str, file: str) -> str:
     """Where a shard's ids are kept."""
     return storage.join(state, file + _ENDING)
@@ -62,12 +73,12 @@ def load(url: str, fingerprint: str) -> Kept | None:
     return Kept(Leaves(ids), rejected)
 
 
-def sweep(state: str, files: Iterable[str]) -> None:
+def sweep(state: str, wanted: Iterable[str]) -> None:
     """Remove what is kept of shards that are read no more; positions of withdrawn records must not stay."""
-    wanted = {file + _ENDING for file in files}
-    for file in storage.files(state, _ENDING):
+    wanted = set(wanted)
+    for file, url in files(state).items():
         if file not in wanted:
-            storage.remove(storage.join(state, file))
+            storage.remove(url)
 
 
 def clear(state: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,11 +29,13 @@ from jobs.forget import Forget
 from jobs.forgetting import shards
 from jobs.ingest import Ingest
 from jobs.intake.ids import STATES
+from jobs.partition import Partition
 from jobs.predict import Predict
 from jobs.records import open_corpus
 from jobs.spec import Job, JobFailed, Report, SpecError
 from jobs.verifying import problems
 from tests.making import CLASSES, picture, tree
+from vision.geolocation import s2
 
 LOST = ("disc/jane-doe.jpg", "square/00004.jpg", "stripes/broken.jpg")
 MARK = b"a mark that only the forgotten pictures bear"
@@ -468,3 +471,53 @@ def test_a_version_cannot_be_named(here: Settings) -> None:
     ingest()
     with pytest.raises(SpecError, match="all versions"):
         forget(LOST[0], corpus="c@1")
+
+
+def placed(count: int) -> None:
+    """Photos in towns of their own, half a degree from each other, in a table beside the working folder."""
+    lines = ["file,lat,lon,author"]
+    for number in range(count):
+        Path(f"../source/{number:05d}.jpg").write_bytes(picture(number % 3, number))
+        lines.append(f"{number:05d}.jpg,{40 + number / 2},{10 + number / 2},jane-{number:05d}")
+    Path("../source/photos.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_positions_beside_cells_go_too(here: Settings, recorded: bool) -> None:
+    placed(30)
+    words = {"source": "../source/photos.csv", "layout": "geotagged", "path_column": "file"}
+    cells = Partition(corpus="c", output="cells.parquet", t_max=10, t_min=1, workers=0)
+    gone = ("00003.jpg", "00017.jpg", "00018.jpg")
+    ingest(here if recorded else None, **words)
+    (run(cells, here)) if recorded else cells.run()
+    leaves = [s2.ids(np.array([40 + n / 2]), np.array([10 + n / 2]))[0].tobytes() for n in (3, 17, 18)]
+    kept = {path: path.read_bytes() for path in Path("cells.parquet.state").rglob("*.arrow")}
+    assert len(kept) == 4 and all(any(leaf in data for data in kept.values()) for leaf in leaves)
+    job = Forget(corpus="c", ids=ids_file(*gone), outputs=() if recorded else ("cells.parquet",))
+    report = run(job, here)[0] if recorded else job.run()
+    touched = [row["place"] for row in report.tables["touched"].to_pylist() if row["what"] == "positions of a shard"]
+    assert sorted(touched) == sorted(
+        str(path.resolve()) for path, data in kept.items() if any(x in data for x in leaves)
+    )
+    left = [path.read_bytes() for path in Path("cells.parquet.state").rglob("*.arrow")]
+    assert len(left) == len(kept) - len(touched) and not any(leaf in data for leaf in leaves for data in left)
+    assert not traces(Path(), *gone, "jane-00003", "jane-00017", "jane-00018")
+    assert sum(pq.read_table("cells.parquet")["count"].to_pylist()) == 30
+    Partition(corpus="c", output="again.parquet", t_max=10, t_min=1, workers=0).run()
+    cells.run()
+    assert pq.read_table("cells.parquet").equals(pq.read_table("again.parquet"))
+    assert sum(pq.read_table("cells.parquet")["count"].to_pylist()) == 27
+
+
+def test_positions_of_other_corpora_are_left_alone(here: Settings) -> None:
+    placed(20)
+    words = {"source": "../source/photos.csv", "layout": "geotagged", "path_column": "file"}
+    for name in ("c", "d"):
+        ingest(corpus=name, **words)
+        Partition(corpus=name, output=f"{name}.parquet", t_max=10, t_min=1, workers=0).run()
+    before = sorted(Path("d.parquet.state").rglob("*.arrow"))
+    forget("00003.jpg", outputs=("d.parquet", "c.parquet"))
+    assert sorted(Path("d.parquet.state").rglob("*.arrow")) == before
+    assert len(list(Path("c.parquet.state").rglob("*.arrow"))) == len(before) - 1
+    with pytest.raises(SpecError, match=r"nowhere\.parquet: no predictions there"):
+        forget("00004.jpg", outputs=("nowhere.parquet",))

@@ -1,0 +1,53 @@
+"""What `partition` keeps beside its cells: photos' positions, which go with the shards that they were read from.
+
+The cells themselves hold counts and mean positions of many photos and stay as they are: the same partition, asked
+again, makes them without what is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs import storage
+from jobs.forgetting.erasing import erase
+from jobs.partitioning import state
+from jobs.spec import Touched
+from vision.corpus import Corpus
+from vision.geolocation import stored
+
+
+def about(place: str) -> dict[str, object] | None:
+    """What a file of cells says of itself; None if there is none."""
+    if not place.lower().endswith(".parquet"):
+        return None
+    filesystem, path = storage.locate(place)
+    try:
+        with filesystem.open_input_file(path) as stream:
+            return stored.about(pq.read_schema(stream))
+    except (OSError, ValueError, pa.ArrowInvalid):
+        return None
+
+
+def states(places: Iterable[str], url: str, say: Callable[[str], None]) -> list[str]:
+    """The folders of positions that were kept of a corpus beside files of cells; what cannot be reached is said."""
+    found = []
+    for place in places:
+        folder = state.beside(place)
+        try:
+            # Without its file of cells (deleted, or never finished) a folder is that of the run that names it.
+            if state.files(folder) and (about(place) or {}).get("corpus", url) == url:
+                found.append(folder)
+        except OSError as error:
+            say(f"{folder} cannot be reached, so it is left: {str(error).splitlines()[0]}")
+    return found
+
+
+def purge(folder: str, corpus: Corpus) -> Iterator[Touched]:
+    """Delete the positions of shards that are no more; the caller has claimed the folder."""
+    present = {shard.file for shard in corpus.present()}
+    for file, url in state.files(folder).items():
+        if file not in present and erase(url):
+            yield Touched(url, "positions of a shard", 1)

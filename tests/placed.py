@@ -39,12 +39,19 @@ def everywhere(count: int, seed: int = 0) -> Array:
     return np.stack([latitude, generator.uniform(-180, 180, count)], axis=1)
 
 
-def photo(place: Array, seed: int, side: int = 32) -> bytes:
-    """A PNG whose colours are those of its latitude and longitude, with noise."""
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels; the last ones are not inside."""
+
+
+def photo(place: Array, seed: int, side: int = 32, cue: Box | None = None) -> bytes:
+    """A PNG whose colours are those of its latitude and longitude, with noise; only within `cue`, if there is one."""
     generator = np.random.default_rng(seed)
     latitude, longitude = np.radians(place)
-    colour = 128 + 90 * np.array([np.sin(latitude), np.sin(longitude), np.cos(longitude)])
-    pixels = np.clip(colour + generator.normal(0, 25, (side, side, 3)), 0, 255)
+    colour = 90 * np.array([np.sin(latitude), np.sin(longitude), np.cos(longitude)])
+    tells = np.zeros((side, side, 1))
+    left, top, right, bottom = cue or (0, 0, side, side)
+    tells[top:bottom, left:right] = 1
+    pixels = np.clip(128 + tells * colour + generator.normal(0, 25, (side, side, 3)), 0, 255)
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from cluster.commands import job_class
-from jobs.spec import Report
 from tests.placed import everywhere, photo
+from tests.recipes import guess, run
 from vision.model import Model, save
 from vision.preprocessing import Preprocessing
 
@@ -43,31 +40,10 @@ def body() -> None:
     save(Model("nets.chain:chain", look, "", {"depth": 1, "classes": 4}), Path("body"), net=chain(1, 4))
 
 
-def run(words: list[str]) -> Report:
-    """A command, in this process and without Ray."""
-    job, flags = job_class(words[0]), dict(zip(words[1::2], words[2::2], strict=True))
-    fields: dict[str, Any] = {flag.removeprefix("--").replace("-", "_"): value for flag, value in flags.items()}
-    if "workers" in job.model_fields:
-        fields["workers"] = 0
-    found: Report = job.parse(fields).run()
-    return found
-
-
 def test_there_are_commands() -> None:
     assert [words[0] for words in COMMANDS] == [
         "ingest", "partition", "partition", "predict", "predict", "heads", "predict", "evaluate", "im2gps", "evaluate",
     ]  # fmt: skip
-
-
-def guess() -> Report:
-    """What is known without looking at a photo: all of the test's put where most of the others were taken."""
-    cells = pq.read_table("fine.parquet").sort_by([("count", "descending")])
-    latitude, longitude = cells["mean_latitude"][0].as_py(), cells["mean_longitude"][0].as_py()
-    rows = [line.split(",") for line in Path("photos.csv").read_text().splitlines()[1:]]
-    lines = [f"{lat},{lon},{latitude},{longitude}" for _, lat, lon, split in rows if split == "test"]
-    Path("guess.csv").write_text("\n".join(["a,b,c,d", *lines]) + "\n")
-    roles = "latitude=a,longitude=b,predicted_latitude=c,predicted_longitude=d"
-    return run(["evaluate", "--table", "guess.csv", "--columns", roles, "--task", "geolocation"])
 
 
 @pytest.mark.slow

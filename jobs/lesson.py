@@ -6,8 +6,9 @@ A room takes of these fields what its `objective` has arguments for; one that is
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from jobs.training.rows import Objective
     from vision.corpus import Corpus
 
-_ARGUMENTS = {"label_smoothing": "smoothing", "cells": "cells", "smoothing_km": "smoothing_km", "position": "position"}
-"""Fields, and what a room's `objective` calls them."""
-
 
 class Learning(Reads):
     """What is learned."""
+
+    room_takes: ClassVar[Mapping[str, str]] = {
+        "label_smoothing": "smoothing", "cells": "cells", "smoothing_km": "smoothing_km", "position": "position",
+    }  # fmt: skip
+    """Fields, and what a room's `objective` calls them."""
 
     task: str = Field("classification", description="the room that says what is learned")
     label_smoothing: float = Field(0.0, ge=0, le=1, description="share of the target spread over all classes")
@@ -44,12 +47,20 @@ class Learning(Reads):
             SpecError: if the task cannot be learned, has no use for a field that is given, or the corpus lacks what
                 is to be learned.
         """
+        found: Objective = self.learned("corpus", corpus)
+        return found
+
+    def learned(self, kind: str, source: Any, **known: Any) -> Any:
+        """What the room says is to be learned of what there is: a `corpus`, or a `volume`; see `objective`."""
         try:
             learn = getattr(names.room(self.task), "objective", None)
             if learn is None:
                 raise SpecError(f"task: {self.task} cannot be trained")
-            asked = self._asked(inspect.signature(learn).parameters)
-            found: Objective = learn(corpus, **asked)
+            parameters = inspect.signature(learn).parameters
+            wanted = next(iter(parameters))
+            if wanted != kind:
+                raise SpecError(f"{kind}: the task {self.task} learns from a {wanted}: give --{wanted}")
+            found = learn(source, **self._asked(parameters), **known)
         except ValueError as error:
             raise error if isinstance(error, SpecError) else SpecError(str(error)) from None
         return found
@@ -65,7 +76,7 @@ class Learning(Reads):
 
     def _asked(self, known: Any) -> dict[str, Any]:
         asked: dict[str, Any] = {}
-        for field, argument in _ARGUMENTS.items():
+        for field, argument in self.room_takes.items():
             value = getattr(self, field)
             if value == type(self).model_fields[field].default:
                 continue

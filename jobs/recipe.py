@@ -27,7 +27,11 @@ class Teaching(Learning):
         (), description="step: shares of the training after which the rate is tenthed; 0.5,0.75"
     )
     warmup: float = Field(0.0, ge=0, description="epochs in which the learning rate rises")
-    augment: tuple[str, ...] = Field((), description="crop:4, flip, resized-crop:0.08, colour:0.4, in this order")
+    augment: tuple[str, ...] = Field(
+        (),
+        description="crop:4, flip, resized-crop:0.08, colour:0.4, in this order; of a volume: flip, transpose,"
+        " contrast:0.3, blur:0.1, missing:0.05, shift:0.05",
+    )
     weight_decay: float = Field(5e-4, ge=0, description="of weights; norms and biases have none")
     clip: float = Field(0.0, ge=0, description="greatest norm of the gradient; 0: any")
     ema: float = Field(0.0, ge=0, le=1, description="decay of an average of the weights, which is then kept; 0: none")

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from jobs import storage
+from jobs.cropping import Cropping
 from jobs.recipe import Teaching
 from jobs.records import CORPUS
 from jobs.spec import Context, Plain, Report, SpecError
@@ -28,10 +29,10 @@ SMALL = 20_000
 """Pictures, each epoch counted, that one process trains on sooner than Ray Train starts."""
 
 
-class Train(Teaching):
-    """Train a net on one split of a corpus."""
+class Train(Cropping, Teaching):
+    """Train a net on one split of a corpus, or on crops of a volume."""
 
-    corpus: str = Field(description=CORPUS)
+    corpus: str | None = Field(None, description=CORPUS)
     net: str | None = Field(None, description="nets.FILE:FUNCTION, torchvision.models:NAME or timm:NAME, drawn anew")
     model: str | None = Field(None, description="models:/NAME@ALIAS or a folder, in place of --net: go on from it")
     output: str = Field(description="folder or URL: the best model, last/ and checkpoints/")

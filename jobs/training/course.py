@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jobs.training.rows import Objective, Rows
+from jobs.training.rows import Rows
+from jobs.training.source import Lesson, Source
 from vision import order
 from vision.accumulator import Accumulator
 from vision.augmentation import Augmentation
 from vision.model import Model
 from vision.order import Order
 from vision.training import Recipe
-
-MIB = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +24,8 @@ class Course:
         output: where checkpoints go.
         freeze: as `vision.freezing.freeze` takes it.
         model: net, arguments and preprocessing; weights come from the newest checkpoint.
-        order: of the training rows.
+        rows: records, or crops of a volume.
+        order: of them.
         watched: rows to validate on, with the states that score them, if there are any.
         best_by: the metric by which the best weights are chosen, and whether more of it is better.
         validate_every: epochs from one validation to the next.
@@ -36,9 +36,9 @@ class Course:
 
     output: str
     model: Model
-    objective: Objective
+    objective: Lesson
     recipe: Recipe
-    rows: Rows
+    rows: Source
     order: Order
     augmentation: Augmentation
     epochs: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Queue
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jobs.training.course import Course
-from jobs.training.reading import Encoded, Pictures, Reader
+from jobs.training.source import Feeder, Part
 from vision import order
 from vision.accumulator import Array
 from vision.training import Batch
@@ -25,10 +25,10 @@ class Portion:
     """A worker's part of one global batch: the pictures of its micro-batches, by their places in it."""
 
     batch: Batch
-    micros: tuple[tuple[int, Pictures], ...]
+    micros: tuple[tuple[int, Part], ...]
 
 
-def portions(course: Course, reader: Reader, epoch: int, start: int, worker: int, workers: int) -> Iterator[Portion]:
+def portions(course: Course, reader: Feeder, epoch: int, start: int, worker: int, workers: int) -> Iterator[Portion]:
     """This worker's part of every global batch of an epoch, from number `start` on; a part may be empty."""
     held: dict[int, Any] = {}
     sequence = np.empty(0, np.int64)
@@ -51,11 +51,11 @@ def portions(course: Course, reader: Reader, epoch: int, start: int, worker: int
 
 
 def _fetched(
-    course: Course, reader: Reader, epoch: int, start: int, worker: int, workers: int, ahead: ThreadPoolExecutor
-) -> Iterator[tuple[order.Window, Encoded]]:
+    course: Course, reader: Feeder, epoch: int, start: int, worker: int, workers: int, ahead: ThreadPoolExecutor
+) -> Iterator[tuple[order.Window, Mapping[int, Any]]]:
     """The windows of an epoch, each with the bytes of this worker's rows, one read while the one before is used."""
 
-    def begin(window: order.Window | None) -> tuple[order.Window, Future[Encoded]] | None:
+    def begin(window: order.Window | None) -> tuple[order.Window, Future[Mapping[int, Any]]] | None:
         return None if window is None else (window, ahead.submit(reader.fetch, _mine(course, window, worker, workers)))
 
     windows = course.order.windows(epoch, start * course.batch_size)
@@ -75,7 +75,14 @@ def _mine(course: Course, window: order.Window, worker: int, workers: int) -> Ar
 
 
 def _portion(
-    course: Course, reader: Reader, epoch: int, number: int, rows: Array, held: Encoded, worker: int, workers: int
+    course: Course,
+    reader: Feeder,
+    epoch: int,
+    number: int,
+    rows: Array,
+    held: Mapping[int, Any],
+    worker: int,
+    workers: int,
 ) -> Portion:
     size = course.micro_batch
     count = order.steps(len(rows), size)

@@ -19,12 +19,12 @@ from jobs import storage
 from jobs.spec import JobFailed
 from jobs.training import checkpoint, feed
 from jobs.training.checkpoint import Checkpoint, Keeper
-from jobs.training.course import MIB, Course
+from jobs.training.course import Course
 from jobs.training.crew import Crew, Note
 from jobs.training.curve import Curve
-from jobs.training.reading import Pictures, Reader
 from jobs.training.validating import Validation
 from vision import freezing, names, optimisers
+from vision.dimensions import memory_format
 from vision.training import Micro, Step
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Worker:
         self._course, self._crew, self.number = course, crew, begun.step
         net = names.net(course.model.net, dict(course.model.arguments))
         net.load_state_dict(begun.parts["weights"])
-        net = net.to(crew.device, memory_format=torch.channels_last)
+        net = net.to(crew.device, memory_format=memory_format(net))
         frozen = freezing.freeze(net, course.freeze)
         self._step = Step(net, course.objective, course.recipe, frozen, crew.add_up if crew.size > 1 else None)
         self._restore(begun)
@@ -82,11 +82,10 @@ class Worker:
             self._step.average.load(begun.parts["average"])
 
     def _make_readers(self) -> None:
-        course, look = self._course, self._course.model.preprocessing
+        course = self._course
         decoders = 0 if self._crew.device == "cpu" else _threads()
-        self._reader = Reader(course.rows, course.objective, look, course.augmentation, course.cache_mb * MIB, decoders)
+        self._reader = course.rows.feeder(course, decoders)
         self._validation = Validation(course, decoders) if course.watched is not None else None
-        self._mean, self._std = (self._tensor(np.array(v, np.float32)).view(1, 3, 1, 1) for v in (look.mean, look.std))
 
     def run(self) -> None:
         """Train to the end.
@@ -111,7 +110,7 @@ class Worker:
 
     def _learn(self, portion: feed.Portion) -> None:
         """One global batch."""
-        micros = (Micro(j, self._inputs(p), self._tensor(p.targets)) for j, p in portion.micros)
+        micros = (Micro(j, self._reader.inputs(p, self._tensor), self._tensor(p.targets)) for j, p in portion.micros)
         said = self._step(portion.batch, micros)
         self._open.append((self.number, said))
         if self._course.trace:
@@ -123,12 +122,6 @@ class Worker:
         if inside and self.number % self._course.checkpoint_every == 0:
             self._save()
         self._show()
-
-    def _inputs(self, pictures: Pictures) -> torch.Tensor:
-        """(B, 3, h, w) float32, normalised, channels last."""
-        pixels = self._tensor(pictures.pixels).permute(0, 3, 1, 2)
-        pixels = pixels.flip(1) if self._course.model.preprocessing.order == "BGR" else pixels
-        return pixels.float().div_(255).sub_(self._mean).div_(self._std)
 
     def _tensor(self, array: Any) -> torch.Tensor:
         import torch

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jobs import flow, records
-from jobs.reading import Reading
-from jobs.spec import Context, SpecError, nearest
+from jobs.spec import Context, SpecError
 from jobs.training import starting
 from jobs.training.course import Course
-from jobs.training.rows import Objective, survey
+from jobs.training.material import Material, material
 from jobs.training.starting import Beginning
 from vision import freezing, names
-from vision.augmentation import Augmentation
 from vision.order import Order, steps
 from vision.schedules import Schedule
 from vision.training import Recipe
@@ -39,23 +36,20 @@ class Plan:
         begun: the net that it begins with.
         identity: what decides the result, in words that a refusal can name.
         trained: parameters that are trained, and all.
-        reading: the records.
+        found: facts of what is learned from.
     """
 
     course: Course
     begun: Beginning
     identity: Mapping[str, Any]
     trained: tuple[int, int]
-    reading: Reading
+    found: Mapping[str, str]
 
     def tags(self) -> dict[str, str]:
         """Facts to find the run by."""
-        reading, (trained, parameters) = self.reading, self.trained
+        trained, parameters = self.trained
         return {
-            "corpus": reading.url,
-            "corpus_version": str(reading.corpus.version),
-            "corpus_digest": reading.corpus.digest,
-            "split": reading.split,
+            **self.found,
             "net": self.course.model.net,
             "parameters": str(parameters),
             "parameters_trained": str(trained),
@@ -71,17 +65,12 @@ def plan(job: Train, context: Context, output: str) -> Plan:
     """
     if job.code:
         names.trust(job.code)
-    reading = flow.read(job)
-    objective, room = job.objective(reading.corpus), names.room(job.task)
-    try:
-        augmentation = Augmentation.parse(job.augment)
-    except ValueError as error:
-        raise SpecError(str(error)) from None
+    known = material(job)
     begun = starting.begin(
-        objective, context, net=job.net, model=job.model, arguments=job.arguments,
-        preprocess=job.preprocess, task=job.task, seed=job.seed,
+        known.lesson, context, net=job.net, model=job.model, arguments=job.arguments, preprocess=job.preprocess,
+        task=job.task, seed=job.seed, usual=known.usual, shape=known.shape,
     )  # fmt: skip
-    rows = survey(reading, objective)
+    rows = known.source(begun)
     recipe = _recipe(job, steps(rows.count, job.batch_size))
     try:
         freezing.freeze(begun.net, job.freeze)
@@ -89,12 +78,12 @@ def plan(job: Train, context: Context, output: str) -> Plan:
     except ValueError as error:
         raise SpecError(f"freeze: {error}") from None
     course = Course(
-        output, begun.model, objective, recipe, rows, Order(rows.sizes, job.seed, job.buffer_rows), augmentation,
-        job.epochs, job.batch_size, job.micro_batch, job.freeze, **_watching(job, reading, objective, room),
+        output, begun.model, known.lesson, recipe, rows, Order(rows.sizes, job.seed, job.buffer_rows),
+        known.augmentation, job.epochs, job.batch_size, job.micro_batch, job.freeze, **known.watching(),
         validate_every=job.validate_every, checkpoint_every=job.checkpoint_every, keep=job.keep,
         cache_mb=job.cache_mb, max_errors=job.max_errors, trace=job.trace, code=job.code,
     )  # fmt: skip
-    return Plan(course, begun, _identity(job, reading, begun, recipe), trained, reading)
+    return Plan(course, begun, _identity(job, known, begun, recipe), trained, known.tags())
 
 
 def _recipe(job: Train, epoch_steps: int) -> Recipe:
@@ -110,37 +99,18 @@ def _recipe(job: Train, epoch_steps: int) -> Recipe:
     return Recipe(schedule, job.optimizer, job.weight_decay, job.clip, job.ema, precision, job.seed)
 
 
-def _watching(job: Train, reading: Reading, objective: Objective, room: Any) -> dict[str, Any]:
-    """The validation split with the states that score it, and the metric that chooses the best weights."""
-    if job.val_split is None:
-        if job.best_by:
-            raise SpecError("best_by: there is nothing to choose by without --val-split")
-        return {}
-    # A condition, a sample or a limit choose what is learned from; what is scored is the whole split.
-    whole = type(job)(**{"corpus": job.corpus, "output": job.output, "split": job.val_split})
-    suite = room.suite(reading.corpus)
-    known = list(suite.compute())
-    name = job.best_by or known[0]
-    if name not in known:
-        raise SpecError(f"best_by: no metric {name!r}{nearest(name, known)} (there are: {', '.join(known)})")
-    watched = survey(flow.read(whole), objective, learned=False)
-    return {"watched": watched, "suite": suite, "best_by": (name, room.higher_is_better(name))}
-
-
-def _identity(job: Train, reading: Reading, begun: Beginning, recipe: Recipe) -> dict[str, Any]:
+def _identity(job: Train, known: Material, begun: Beginning, recipe: Recipe) -> dict[str, Any]:
     facts = {name: getattr(job, name) for name in _DECIDING}
     facts = {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
     code = {"code_sha256": names.source_digest(job.code)} if job.code else {}
     return {
-        "corpus_digest": reading.corpus.digest,
-        "split": reading.split,
+        **known.identity(),
         "net": begun.model.net,
         "arguments": dict(begun.model.arguments),
         "begins_with": fingerprint(begun.net.state_dict()),
         "preprocessing": begun.model.preprocessing.to_dict(),
         "task": begun.model.task,
         "precision": recipe.precision,
-        **records.key(reading.subset),
         **facts,
         **job.deciding(),
         **code,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,13 +20,18 @@ import pyarrow.parquet as pq
 from jobs import storage
 from jobs.engine.shard import referenced
 from jobs.training.rows import Held, Objective, Rows, hold
+from jobs.training.source import Place
 from vision import draws, image
 from vision.accumulator import Array
 from vision.augmentation import Augmentation
 from vision.image import CorruptImage
 from vision.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    import torch
+
 Encoded = Mapping[int, bytes | CorruptImage]
+MIB = 2**20
 _IMAGE_TIME_S = 30.0
 
 
@@ -67,6 +72,7 @@ class Reader:
         self._decoded: dict[int, Array | CorruptImage] = {}
         self._room = budget
         self._pool = ThreadPoolExecutor(decoders) if decoders else None
+        self._statistics: tuple[torch.Tensor, torch.Tensor] | None = None
         self.broken: dict[str, str] = {}
 
     def fetch(self, wanted: Array) -> Encoded:
@@ -98,6 +104,16 @@ class Reader:
                 targets[index] = -1
         pixels = np.stack([self._fitted(one, keys[i : i + 1]) for i, one in enumerate(decoded)])
         return Pictures(self._augmentation.apply(pixels, keys), targets, tuple(id_ for id_, _, _ in facts))
+
+    def inputs(self, part: Pictures, place: Place) -> torch.Tensor:
+        """(B, 3, h, w) float32, normalised, channels last."""
+        if self._statistics is None:
+            look = self._look
+            mean, std = (place(np.array(v, np.float32)).view(1, 3, 1, 1) for v in (look.mean, look.std))
+            self._statistics = (mean, std)
+        pixels = place(part.pixels).permute(0, 3, 1, 2)
+        pixels = pixels.flip(1) if self._look.order == "BGR" else pixels
+        return pixels.float().div_(255).sub_(self._statistics[0]).div_(self._statistics[1])
 
     def _fitted(self, found: Array | CorruptImage, key: Array) -> Array:
         if isinstance(found, CorruptImage):

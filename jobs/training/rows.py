@@ -6,10 +6,9 @@ group of 128 records, so that 1.28 million records are 120 KB and a billion are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,38 +18,24 @@ from jobs.engine.selection import ROW, Selection, small_columns
 from jobs.reading import Reading
 from jobs.shards import opened
 from jobs.spec import JobFailed, SpecError
+from jobs.training.source import Lesson
 from vision.accumulator import Array
-from vision.model import Model
+
+if TYPE_CHECKING:
+    from jobs.training.course import Course
+    from jobs.training.reading import Reader
 
 _READERS = 8
 
 
-class Objective(Protocol):
-    """What a room says of learning: see `vision.classification.learning`."""
-
-    @property
-    def measured(self) -> tuple[str, ...]: ...
-
-    @property
-    def outputs(self) -> int: ...
-
-    @property
-    def names(self) -> tuple[str, ...] | None: ...
-
-    @property
-    def decoding(self) -> Mapping[str, Any]: ...
-
-    def answers_as(self, model: Model) -> bool: ...
+class Objective(Lesson, Protocol):
+    """What a room says of learning from records."""
 
     def targets(self, rows: pa.Table) -> Array: ...
 
     def census(self, targets: Array) -> Array: ...
 
     def check(self, census: Array) -> None: ...
-
-    def check_outputs(self, outputs: Any) -> None: ...
-
-    def loss(self, outputs: Any, targets: Any) -> tuple[Any, Any]: ...
 
     def answers(self, outputs: Any, targets: Array) -> dict[str, pa.Array]: ...
 
@@ -78,6 +63,12 @@ class Rows:
     @property
     def count(self) -> int:
         return int(self.sizes.sum())
+
+    def feeder(self, course: Course, decoders: int) -> Reader:
+        from jobs.training.reading import MIB, Reader
+
+        objective, look = cast(Objective, course.objective), course.model.preprocessing
+        return Reader(self, objective, look, course.augmentation, course.cache_mb * MIB, decoders)
 
 
 @dataclass(frozen=True)

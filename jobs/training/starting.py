@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.arguments import parse
 from jobs.spec import Context, SpecError
-from jobs.training.rows import Objective
+from jobs.training.source import Lesson
 from vision import freezing, names, weights
 from vision.model import ONNX, Model
 from vision.preprocessing import Preprocessing
@@ -32,11 +32,18 @@ class Beginning:
     origin: str
 
 
+Shape = Callable[[Beginning], tuple[int, ...]]
+
+
 def begin(
-    objective: Objective, context: Context, *, net: str | None, model: str | None, arguments: str,
-    preprocess: str | None, task: str, seed: int,
+    objective: Lesson, context: Context, *, net: str | None, model: str | None, arguments: str,
+    preprocess: str | None, task: str, seed: int, usual: Preprocessing | None = None, shape: Shape | None = None,
 ) -> Beginning:  # fmt: skip
     """The net to train.
+
+    Args:
+        usual: the preprocessing where none is asked for; without it ImageNet's.
+        shape: says what a net takes of one record, (C, ...); without it a picture as the preprocessing gives it.
 
     Raises:
         SpecError: if there is none, or it does not fit the corpus.
@@ -44,7 +51,7 @@ def begin(
     if (net is None) == (model is None):
         raise SpecError("train takes one of --net (begin with drawn weights) and --model (go on from its weights)")
     given = parse(arguments)
-    look = None if preprocess is None else _preprocessing(preprocess)
+    look = usual if preprocess is None else _preprocessing(preprocess)
     if net is not None:
         drawn = Model(
             net, look or Preprocessing.named("imagenet"), "", _sized(net, given, objective.outputs), objective.names,
@@ -53,7 +60,7 @@ def begin(
         begun = Beginning(drawn, _draw(drawn, seed), f"{net} with weights drawn from seed {seed}")
     else:
         begun = _from_model(context.model(model or ""), objective, task, given, look, seed)
-    _check(begun, objective)
+    _check(begun, objective, shape or _picture)
     return begun
 
 
@@ -92,7 +99,7 @@ def _draw(model: Model, seed: int) -> torch.nn.Module:
 
 
 def _from_model(
-    old: Model, objective: Objective, task: str, given: dict[str, Any], look: Preprocessing | None, seed: int
+    old: Model, objective: Lesson, task: str, given: dict[str, Any], look: Preprocessing | None, seed: int
 ) -> Beginning:
     """A model's net and weights; its head is drawn anew unless it was made for these classes."""
     if old.net == ONNX:
@@ -115,19 +122,23 @@ def _from_model(
     return Beginning(new, net, f"model {old.digest[:12]} with {told}")
 
 
-def _check(begun: Beginning, objective: Objective) -> None:
+def _picture(begun: Beginning) -> tuple[int, ...]:
+    return 3, *begun.model.preprocessing.size
+
+
+def _check(begun: Beginning, objective: Lesson, shape: Shape) -> None:
     """Put two pictures through: the proof that net, preprocessing and classes fit."""
     import torch
 
-    height, width = begun.model.preprocessing.size
+    sides = shape(begun)
     try:
         with torch.inference_mode():
-            outputs = begun.net.eval()(torch.zeros(2, 3, height, width))
+            outputs = begun.net.eval()(torch.zeros(2, *sides))
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise SpecError(
-            f"net: it cannot take the pictures of {height}x{width} that preprocess gives: {reason}"
-        ) from None
+        size, what = "x".join(map(str, sides[1:])), "pictures" if len(sides) == 3 else "crops"
+        given = "that preprocess gives" if sides[0] == 3 else "that are cut"
+        raise SpecError(f"net: it cannot take the {what} of {size} {given}: {reason}") from None
     try:
         objective.check_outputs(outputs)
     except ValueError as error:

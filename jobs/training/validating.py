@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from jobs.answers import batch_of
 from jobs.reading import PREDICTED
-from jobs.training.course import MIB, Course
+from jobs.training.course import Course
 from jobs.training.crew import Crew
-from jobs.training.reading import Pictures, Reader
+from jobs.training.reading import MIB, Pictures, Reader
+from jobs.training.rows import Objective
 from vision import names
 from vision.accumulator import Accumulator
 from vision.augmentation import Augmentation
@@ -30,8 +31,8 @@ class Validation:
     def __init__(self, course: Course, decoders: int) -> None:
         assert course.watched is not None and course.suite is not None
         self._course, self._rows, self._suite = course, course.watched, course.suite
-        look, objective = course.model.preprocessing, course.objective
-        self._reader = Reader(self._rows, objective, look, Augmentation(), course.cache_mb * MIB, decoders)
+        look, self._objective = course.model.preprocessing, cast(Objective, course.objective)
+        self._reader = Reader(self._rows, self._objective, look, Augmentation(), course.cache_mb * MIB, decoders)
         self._net: Any = None
 
     def scored(self, state: Mapping[str, torch.Tensor], crew: Crew) -> dict[str, float]:
@@ -66,9 +67,9 @@ class Validation:
         look = self._course.model.preprocessing
         with torch.inference_mode():
             outputs = net(torch.from_numpy(look.normalise(pictures.pixels)).to(crew.device))
-        columns = self._course.objective.answers(outputs, pictures.targets)
+        columns = self._objective.answers(outputs, pictures.targets)
         broken = np.array([id_ in self._reader.broken for id_ in pictures.ids])
         table: dict[str, Any] = {PREDICTED + name: column for name, column in columns.items()}
-        table |= self._course.objective.truths(pictures.targets)
+        table |= self._objective.truths(pictures.targets)
         table |= {"id": list(pictures.ids), "answered": pa.array(~broken)}
         return batch_of(pa.table(table))

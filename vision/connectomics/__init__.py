@@ -5,3 +5,8 @@ boundary map to neurons; `relabel` applies any table of ids. `contingency` count
 """
 
 from __future__ import annotations
+
+from vision.connectomics.learning import objective
+from vision.connectomics.scores import scores as of_overlaps
+
+__all__ = ["objective", "of_overlaps"]

@@ -4,7 +4,7 @@ A model carries what its outputs mean and what it expects, so that nobody has to
 the offsets (a channel each, voxels, z y x: the affinity of a voxel to the one at that offset), how grey levels are
 normalised, and the crop that it was trained on.
 
-Reference: Ronneberger, Fischer & Brox, "U-Net", MICCAI 2015 (weighted per voxel); balance by crop as in Lee et al., 2017.
+References: Ronneberger, Fischer & Brox, "U-Net", MICCAI 2015 (weights of voxels); Lee et al., 2017 (balance by crop).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Words with an optional strength: `flip` (along each axis, every second), `transpose` (y and x change places, every
 second), `contrast:0.3` (grey levels times 0.7 to 1.3 and up to 0.3 deviations brighter, for each section), and the
-defects of real stacks, for each section with a chance: `blur:0.1` (out of focus), `missing:0.05` (not imaged), `shift:0.05`
-(moved by up to 8 voxels against its neighbours, its labels with it). The last two need crops of several sections.
+defects of real stacks, for each section with a chance: `blur:0.1` (out of focus), `missing:0.05` (not imaged) and
+`shift:0.05` (moved by up to 8 voxels against its neighbours, its labels with it). The last two need several sections.
 
 Targets are made of labels afterwards, so affinities of a flipped crop are those of the flipped labels.
 

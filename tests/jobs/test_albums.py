@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.albums import Albums, seconds
+from jobs.album.photos import seconds
+from jobs.albums import Albums
 from jobs.evaluate import Evaluate
+from jobs.heads import Heads
 from jobs.predict import Predict
-from jobs.spec import SpecError
-from tests.placed import cells_of, places_of, write_corpus
+from jobs.spec import JobFailed, SpecError
+from tests.placed import TOWNS, cells_of, places_of, write_cells, write_corpus
 from vision import names
 from vision.geolocation.globe import Globe
 from vision.geolocation.planet import posteriors
@@ -96,3 +98,72 @@ def test_what_is_refused(answered: str) -> None:
     ):
         with pytest.raises(SpecError, match=wrong):
             job(**changed).run()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> str:
+    """Albums of 8 to learn from and others to be answered, seen by a net whose cells were learnt from single photos."""
+    corpus = write_corpus(tmp_path / "photos", {"train": 240, "val": 80}, shard_rows=33, album=8)
+    torch.manual_seed(0)
+    save(
+        Model("nets.chain:chain", LOOK, "", {"depth": 1, "classes": 4}), tmp_path / "body",
+        net=names.net("nets.chain:chain", {"depth": 1, "classes": 4}),
+    )  # fmt: skip
+    Predict(corpus=corpus, split="train", model=("body",), embedding="2", output="body_train", workers=0).run()
+    cells = write_cells(tmp_path / "cells.parquet", cells_of(places_of(2000, 77), 300, 20))
+    Heads(
+        model="body", train_predictions="body_train", task="geolocation", cells=(cells,), output="net", epochs=2
+    ).run()
+    for split in ("train", "val"):
+        asked: dict[str, Any] = {"embedding": "body.2", "keep_logits": True, "output": f"seen_{split}"}
+        Predict(corpus=corpus, split=split, model=("net",), workers=0, **asked).run()
+    return corpus
+
+
+def sequence(**changed: Any) -> Albums:
+    fields: dict[str, Any] = {"predictions": "seen_val", "train_predictions": "seen_train", "by": "lstm"}
+    return job(**{**fields, "units": 32, "epochs": 30, "learning_rate": 1e-2, **changed})
+
+
+@pytest.mark.parametrize("kind", ["plain", "repeated", "bidirectional"])
+def test_planet_s_album_model(embedded: str, kind: str) -> None:
+    report = sequence(kind=kind, output=kind).run()
+    alone = Evaluate(predictions="seen_val", task="geolocation").run().metrics["within_200_km"]
+    found = report.metrics["within_200_km"]
+    assert found.n == 80 and found.value > 0.9 and found.low > alone.value
+    assert (
+        report.tags["albums"] == "10" and report.metrics == Evaluate(predictions=kind, task="geolocation").run().metrics
+    )
+    together = rows(kind)
+    assert {"cell", "latitude", "longitude", "score", "top_cells"} <= set(together[0])
+    assert len(TOWNS) == 6 and len({row["cell"] for row in together}) >= 4
+
+
+def test_album_models_do_not_depend_on_shards(embedded: str, tmp_path: Path) -> None:
+    sequence(epochs=2).run()
+    corpus = write_corpus(tmp_path / "again", {"train": 240, "val": 80}, shard_rows=240, album=8)
+    for split in ("train", "val"):
+        Predict(
+            corpus=corpus, split=split, model=("net",), embedding="body.2", output=f"more_{split}", workers=0
+        ).run()  # fmt: skip
+    sequence(epochs=2, predictions="more_val", train_predictions="more_train", output="other").run()
+    assert rows("other") == rows("out")
+
+
+def test_what_album_models_refuse(embedded: str) -> None:
+    Predict(corpus=embedded, split="train", model=("net",), embedding="body.1", output="layer", workers=0).run()
+    for changed, wrong in (
+        ({"train_predictions": None}, "train_predictions: what --by lstm learns from, and only that"),
+        ({"by": "mean"}, "train_predictions: what --by lstm learns from, and only that"),
+        ({"by": "mean", "train_predictions": None}, "units: --by mean learns nothing"),
+        (
+            {"train_predictions": "layer"},
+            r"train_predictions: embeddings are layer body\.1 of model \w+, and those to be",
+        ),
+        ({"train_predictions": "seen_val"}, "train_predictions: the same records as predictions"),
+        ({"album": "albun"}, "album: no column 'albun'; did you mean album"),
+    ):
+        with pytest.raises(SpecError, match=wrong):
+            sequence(**changed).run()
+    with pytest.raises(JobFailed, match="seen_val has no photo with an answer"):
+        sequence(output="none", where="id = 'nobody'").run()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import ceilings, dueling, flow, maps, measuring, published, storage, tables
+from jobs import ceilings, dueling, flow, maps, measuring, overlapping, published, storage, tables
 from jobs.answers import Answers, from_table
 from jobs.asking import Predicting, title
 from jobs.engine import commit
@@ -30,6 +30,7 @@ class Evaluate(Predicting):
 
     predictions: str | None = Field(None, description="predictions to score, in place of --model")
     table: str | None = Field(None, description="CSV, TSV or Parquet of answers from elsewhere, in place of --model")
+    truth: str | None = Field(None, description="volume of true ids; --predictions is then one of found ids")
     columns: tuple[str, ...] = Field((), description="with --table: role=name,... such as truth=y,prediction=p")
     task: str | None = Field(None, description="the room whose metrics apply; default: the model's")
     by: tuple[str, ...] = Field((), description="columns to break every metric down by")
@@ -56,6 +57,9 @@ class Evaluate(Predicting):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {got}")
+        if self.truth:
+            task = self.task or "classification"
+            return overlapping.scored(self, names.room(task), task, context or Plain())
         self._check()
         if self.model:
             return only(self, context or Plain())
@@ -76,6 +80,7 @@ class Evaluate(Predicting):
             self._offered(names.room(task), task)
 
     def _offered(self, room: Any, task: str) -> None:
+        overlapping.check_suite(room, task)
         measuring.check(room, task, self.measure)
         if self.cells:
             ceilings.check(room, task)

@@ -39,10 +39,18 @@ class Pipeline:
     context: Context
     done: list[tuple[str, Done]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Refuse wrong words before any work.
+
+        Raises:
+            SpecError: naming the field.
+        """
+        self._names = wanted(self.job.from_stage, self.job.to_stage)
+        self._thresholds()
+
     def run(self) -> Report:
         """Do what is asked for and missing."""
-        job, stages = self.job, self.stages
-        names = wanted(job.from_stage, job.to_stage)
+        job, stages, names = self.job, self.stages, self._names
         for stage, name in ((stages.fragments(), "fragments"), (stages.edges(), "edges")):
             if stage is None:
                 continue

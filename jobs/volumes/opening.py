@@ -113,8 +113,15 @@ def _format(address: Address) -> Callable[[Address], Found]:
         opener = {"npz": files.npz, "npy": files.npy, "h5": files.hdf5, "tiff": sections.stack}
         if address.key and address.kind not in KEYED:
             raise ValueError(f"{address}: only npz and HDF5 files hold arrays by key")
-        return opener[address.kind]
-    return chunked.format_of(address) or sections.folder
+        return _one_scale(address, opener[address.kind])
+    return chunked.format_of(address) or _one_scale(address, sections.folder)
+
+
+def _one_scale(address: Address, opener: Callable[[Address], Found]) -> Callable[[Address], Found]:
+    """What opens a format without pyramids."""
+    if address.scale:
+        raise ValueError(f"{address} is one array and has no scale {address.scale}")
+    return opener
 
 
 def _mark(address: Address, volume: Volume) -> str:

@@ -25,7 +25,7 @@ from jobs.spec import SpecError, nearest
 ROWS = 1 << 18
 """Rows in memory at once."""
 
-ROLES = ("id", "truth", "prediction", "score", "count", "rate")
+ROLES = ("id", "truth", "prediction", "score", "count", "rate", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Columns:
     person: str | None = None
     id: str | None = None
     also: tuple[str, ...] = ()
+    probabilities: str | None = None
 
     @property
     def needed(self) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from jobs.auditing import duplicates, leakage
+from jobs.auditing import doubts, duplicates, leakage
 from jobs.auditing.checked import Checked
 from jobs.auditing.passes import Named
 from jobs.auditing.source import Columns, Shards, Source
@@ -18,7 +18,7 @@ from jobs.reading import Reading
 from jobs.records import Reads, Spread
 from jobs.spec import Context, Report, SpecError, nearest
 
-CHECKS = ("duplicates", "leakage")
+CHECKS = ("duplicates", "leakage", "labels")
 
 
 class Trusts(Reads, Spread):
@@ -34,6 +34,7 @@ class Trusts(Reads, Spread):
     split_by: str | None = Field(
         None, description="with leakage: column that says which split or fold a row is of, in place of the corpus' own"
     )
+    suspects: int = Field(20, ge=1, description="with labels: the most doubtful rows that are listed of each class")
 
 
 def check_words(job: Trusts) -> None:
@@ -87,7 +88,12 @@ def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) ->
     return leakage.find(sources, asked, job, context)
 
 
-_CHECKS = {"duplicates": _duplicates, "leakage": _leakage}
+def _labels(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
+    classes = source.answers.corpus.classes if isinstance(source, Shards) and source.answers else None
+    return doubts.find(source, columns, job.suspects, classes or (), job, context)
+
+
+_CHECKS = {"duplicates": _duplicates, "leakage": _leakage, "labels": _labels}
 
 
 def beside(job: Trusts, reading: Reading) -> Sequence[Reading]:

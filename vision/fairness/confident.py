@@ -163,6 +163,13 @@ class Joint:
         off = [cell for cell in cells if cell[1] < UNKNOWN and cell[0] != cell[1]]
         return sorted(off, key=lambda cell: (-cell[2], cell[0], cell[1]))
 
+    def rows(self) -> dict[int, int]:
+        """How many rows have each label."""
+        found: dict[int, int] = {}
+        for key, rows in self._cells():
+            found[key // _RADIX] = found.get(key // _RADIX, 0) + rows
+        return found
+
     @property
     def unknown(self) -> int:
         """Rows of which too few probabilities are known."""

@@ -121,7 +121,7 @@ def edges_of(labels: Array, boundary: Array, bins: int = 0) -> Edges:
     parts = []
     for axis in range(3):
         at, stride = _changes(labels, axis)
-        parts.append(_kept(flat[at], flat[at + stride], values[at], values[at + stride]))
+        parts.append(_kept(flat[at], flat[at + stride], values[at].astype(np.uint16) + values[at + stride]))
     first, second, amounts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Edges.of_faces(first, second, amounts, bins)
 
@@ -130,9 +130,14 @@ def edges_across(lower: Array, upper: Array, lower_boundary: Array, upper_bounda
     """The edges over one face between two blocks: fragments and boundary of its two planes, equal shapes."""
     _checked(lower, lower_boundary)
     _checked(upper, upper_boundary)
-    a, b, c, d = (np.ascontiguousarray(x).reshape(-1) for x in (lower, upper, lower_boundary, upper_boundary))
+    return edges_between(lower, upper, lower_boundary.astype(np.uint16) + upper_boundary, bins)
+
+
+def edges_between(lower: Array, upper: Array, values: Array, bins: int = 0) -> Edges:
+    """The edges among voxels that face each other: ids (any equal shape, 0 = none) and values in 0..510."""
+    a, b, amounts = (np.ascontiguousarray(x).reshape(-1) for x in (lower, upper, values))
     at = np.flatnonzero(a != b)
-    return Edges.of_faces(*_kept(a[at], b[at], c[at], d[at]), bins)
+    return Edges.of_faces(*_kept(a[at], b[at], amounts[at]), bins)
 
 
 def _changes(labels: Array, axis: int) -> tuple[Array, int]:
@@ -147,9 +152,8 @@ def _changes(labels: Array, axis: int) -> tuple[Array, int]:
     return at + at // max(1, width - 1), 1
 
 
-def _kept(first: Array, second: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+def _kept(first: Array, second: Array, values: Array) -> tuple[Array, Array, Array]:
     """Ids and value of the faces that have a fragment on both sides."""
-    values = low.astype(np.uint16) + high
     if len(first) and (first.min() == 0 or second.min() == 0):
         both = (first != 0) & (second != 0)
         return first[both], second[both], values[both]

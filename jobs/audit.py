@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting, trust
+from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting, synsets, trust
 from jobs.auditing.counting import count
 from jobs.auditing.findings import Asked, read
 from jobs.auditing.naming import named
@@ -31,7 +31,7 @@ from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
 
 
-class Audit(trust.Trusts):
+class Audit(trust.Trusts, synsets.Labelled):
     """Say who is in a data set, and how errors fall across groups."""
 
     figures: ClassVar[bool] = True
@@ -75,7 +75,7 @@ class Audit(trust.Trusts):
             SpecError: if a field does not fit the rows.
             JobFailed: if a shard is missing or damaged, or a group was not declared.
         """
-        if not self.by and not self.checks:
+        if not self.by and not self.checks and not self.label_column:
             raise SpecError("by: the columns of the groups are needed, such as --by gender,race --order 2")
         trust.check_words(self)
         clash = sorted({TRUTH, PREDICTION} & set(self.by))
@@ -95,7 +95,8 @@ class Audit(trust.Trusts):
             if tally.cube is None or not tally.cube.total():
                 raise SpecError("there is no row to audit")
             report = self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
-        return trust.checked(report, self, source, columns, context)
+            report = synsets.described(self, tally.cube, classes).added(report)
+        return card.finished(trust.checked(report, self, source, columns, context), self.to_yaml())
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         """The rows that would be read, as far as footers and manifests tell."""
@@ -120,7 +121,7 @@ class Audit(trust.Trusts):
         tables |= beyond.tables(tally, asked, found)
         metrics = {**reporting.metrics(found), **reporting.far(far, found), **agreed}
         facts = provenance.facts(self, tally, found, tags)
-        text = card.written(facts, findings(rules, tally, found), found, far, metrics, rules, self.to_yaml())
+        text = card.written(facts, findings(rules, tally, found), found, far, rules)
         return Report(
             metrics=metrics,
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
@@ -137,7 +138,7 @@ class Audit(trust.Trusts):
         )
 
     def _also(self) -> tuple[str, ...]:
-        return tuple(attribute.pairs(self.second, self.by).values())
+        return (*attribute.pairs(self.second, self.by).values(), *filter(None, [self.label_column]))
 
     def _roles(self) -> dict[str, str]:
         if self.columns and self.table is None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from jobs.auditing.findings import Found
+from jobs.spec import Report
 from vision.accumulator import Estimate
 from vision.fairness.disparity import Measured, Rules
 from vision.fairness.rates import RATES
@@ -36,27 +38,38 @@ def written(
     said: Sequence[str],
     found: Found,
     distances: Mapping[tuple[str, ...], Distance],
-    metrics: Mapping[str, Estimate],
     rules: Rules,
-    spec: str,
 ) -> str:
-    """The card.
+    """The card as far as groups go.
 
     Args:
         facts: what the figures rest on.
         said: sentences about groups.
-        spec: the job as YAML, to make the card again.
     """
-    what = next((facts[name] for name in ("predictions", "table", "corpus") if name in facts), "")
-    parts = [f"# Data card: {_text(what.rstrip('/').rsplit('/', 1)[-1])}", _table(("", ""), facts.items())]
-    parts += ["## In short", "\n".join(f"- {_text(one)}" for one in said)]
+    parts = [_head(facts), "## In short", "\n".join(f"- {_text(one)}" for one in said)]
     parts += ["## Who is in it", *[_composition(one, distances.get(one.columns)) for one in found.compositions]]
     if found.groups:
         parts += ["## Whom the answers fail", _tested(found, rules)]
-    parts += ["## Figures", _figures(metrics)]
+    return "\n\n".join(parts)
+
+
+def finished(report: Report, spec: str) -> Report:
+    """The report with its card: what was written of groups, the figures of everything, and how to make it again.
+
+    Args:
+        spec: the job as YAML.
+    """
+    parts = [report.files.get(FILE) or _head(report.tags), "## Figures", _figures(report.metrics)]
     parts += ["## What this does not say", "\n".join(f"- {one}" for one in _LIMITS)]
     parts += ["## To make it again", "With these words in `audit.yaml`: `safelight run audit audit.yaml`"]
-    return "\n\n".join([*parts, f"```yaml\n{spec.rstrip()}\n```"]) + "\n"
+    text = "\n\n".join([*parts, f"```yaml\n{spec.rstrip()}\n```"]) + "\n"
+    return replace(report, files={**report.files, FILE: text})
+
+
+def _head(facts: Mapping[str, str]) -> str:
+    """What was audited, and what the figures rest on."""
+    what = next((facts[name] for name in ("predictions", "table", "corpus") if name in facts), "")
+    return f"# Data card: {_text(what.rstrip('/').rsplit('/', 1)[-1])}\n\n{_table(('', ''), facts.items())}"
 
 
 def _composition(one: Composition, reference: Distance | None) -> str:

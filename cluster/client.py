@@ -1,7 +1,8 @@
 """MLflow's client, imported only when it is needed and set up so that it is quiet and gives up in seconds.
 
 A new SQLite file gets its tables on first use, and two processes that do so at once both fail; so one waits for the
-other. Servers see to that themselves.
+other. A process killed meanwhile would leave a file with some of them, which MLflow refuses for ever after; so the file
+gets its name when it is whole. Servers see to both themselves.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cluster.settings import Settings, quiet_mlflow
@@ -24,6 +26,11 @@ def connect(where: Settings) -> Any:
     from mlflow.tracking.client import MlflowClient
 
     with _turn(where):
+        if where.database is not None and not _has_content(where.database):
+            making = where.database.with_name(f"{where.database.name}.making")
+            making.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{making}", registry_uri=f"sqlite:///{making}")
+            making.replace(where.database)
         return MlflowClient(where.tracking_uri, registry_uri=where.tracking_uri)
 
 
@@ -38,3 +45,7 @@ def _turn(where: Settings) -> Iterator[None]:
         # The lock goes with the file's closing, so one that was killed holds up nobody.
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def _has_content(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0

@@ -27,7 +27,7 @@ WATCH_S = 5.0
 """Silence after which Ray's head is asked whether it is still there."""
 
 ATTEMPTS = 3
-"""Workers that one descriptor may kill before the job fails, and workers that may die before their first."""
+"""Workers that one descriptor may kill before the job fails, and that may die one after the other with none made."""
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +143,7 @@ class Crew(Generic[T, R]):
             raise error.cause if error.cause is not None else error from None
         if seat.coming is not None:
             seat.coming = None
+            self._deaths.pop(None, None)  # workers can be made
             return
         task = next(task for leased, task in seat.leased if leased is ref)
         seat.leased = deque(item for item in seat.leased if item[0] is not ref)

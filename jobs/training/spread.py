@@ -138,7 +138,7 @@ class _OnRay:
         self._course, self._staff, self._tell = course, staff, tell
         self._ray = start_ray(staff.workers)
         self._address = self._ray.get_runtime_context().gcs_address
-        self._board = self._ray.remote(num_cpus=0)(_Board).remote()
+        self._board = self._ray.remote(num_cpus=0, scheduling_strategy=_beside(self._ray))(_Board).remote()
         self._error: BaseException | None = None
 
     def run(self) -> None:
@@ -213,6 +213,13 @@ class _OnRay:
                 logging_config=configs.LoggingConfig(log_level="CRITICAL"),
             ),
         )
+
+
+def _beside(ray: Any) -> Any:
+    """On the driver's machine: one that is lost with the board on it would take the driver's ear along."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _settle() -> None:

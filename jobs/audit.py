@@ -12,7 +12,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from jobs import flow, records, storage
-from jobs.auditing import attribute, beyond, card, given, pictures, provenance, reporting, synsets, trust
+from jobs.auditing import attribute, beyond, card, geography, given, pictures, provenance, reporting, synsets, trust
 from jobs.auditing.counting import count
 from jobs.auditing.findings import Asked, read
 from jobs.auditing.naming import named
@@ -31,7 +31,7 @@ from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
 
 
-class Audit(trust.Trusts, synsets.Labelled):
+class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
     """Say who is in a data set, and how errors fall across groups."""
 
     figures: ClassVar[bool] = True
@@ -91,7 +91,7 @@ class Audit(trust.Trusts, synsets.Labelled):
         zero = Tally(self.by, outcomes, most, columns.also, self.cluster_by)
         report, context = Report(output=_place(tags), tags=tags), context or Plain()
         if columns.needed:
-            tally = count(source, columns, zero, self.workers, self.retry_s, context)
+            tally = count(geography.placed(self, source, self.by), columns, zero, self.workers, self.retry_s, context)
             if tally.cube is None or not tally.cube.total():
                 raise SpecError("there is no row to audit")
             report = self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
@@ -122,7 +122,7 @@ class Audit(trust.Trusts, synsets.Labelled):
         metrics = {**reporting.metrics(found), **reporting.far(far, found), **agreed}
         facts = provenance.facts(self, tally, found, tags)
         text = card.written(facts, findings(rules, tally, found), found, far, rules)
-        return Report(
+        whole = Report(
             metrics=metrics,
             groups=tuple((dict(cell), values) for cell, values in found.by_cell()),
             output=_place(tags),
@@ -136,6 +136,7 @@ class Audit(trust.Trusts, synsets.Labelled):
             notes=notes(self, rules, tally, found),
             files={card.FILE: text},
         )
+        return geography.peopled(self, found.compositions).added(whole)
 
     def _also(self) -> tuple[str, ...]:
         return (*attribute.pairs(self.second, self.by).values(), *filter(None, [self.label_column]))
@@ -155,8 +156,8 @@ class Audit(trust.Trusts, synsets.Labelled):
             url, names = storage.absolute(self.table), self._roles()
             files = Files.of(url, self)
             columns = Columns(self.by, person=self.cluster_by, also=self._also(), **names)
-            columns.check(files.names(), url)
-            declared.check(files.names())
+            columns.check(geography.names(self, files.names(), self.by), url)
+            declared.check(geography.names(self, files.names(), self.by))
             digest = {"table_sha256": sha256(url)} if files.parts == (url,) else {"files": str(len(files.parts))}
             return files, columns, declared, None, {"table": url, **digest, **subset}
         if self.corpus is None and self.predictions is None:
@@ -175,8 +176,8 @@ class Audit(trust.Trusts, synsets.Labelled):
         corpus = reading.corpus if answers is None else answers.corpus
         shards = Shards.of(reading, answers)
         columns = shards.columns(self.by, self.cluster_by, self._also())
-        columns.check(shards.names(), reading.url)
-        declared.check(shards.names())
+        columns.check(geography.names(self, shards.names(), self.by), reading.url)
+        declared.check(geography.names(self, shards.names(), self.by))
         tags = {"corpus": reading.url, "corpus_version": str(corpus.version), "corpus_digest": corpus.digest}
         tags |= {"split": reading.split, **subset}
         if answers is not None:

@@ -25,7 +25,7 @@ from jobs.spec import SpecError, nearest
 ROWS = 1 << 18
 """Rows in memory at once."""
 
-ROLES = ("id", "truth", "prediction", "score", "count", "rate", "probabilities")
+ROLES = ("id", "truth", "prediction", "score", "count", "rate", "probabilities", "latitude", "longitude")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Columns:
     id: str | None = None
     also: tuple[str, ...] = ()
     probabilities: str | None = None
+    latitude: str | None = None
+    longitude: str | None = None
 
     @property
     def needed(self) -> list[str]:

@@ -7,7 +7,7 @@ from vision.fairness.rates import RATES
 PARTS = {"difference": False, "ratio": True}
 """What of a rate's gap between groups, and whether more of it is better; `worst` goes with its rate."""
 
-_DOWN = ("reference", "duplicates", "leakage", "labels", "correlations", "flagged")
+_DOWN = ("reference", "per_capita", "duplicates", "leakage", "labels", "correlations", "flagged")
 _UP = ("agreement", "kappa")
 _WHOLE = {"share.entropy": True, "share.max_min": False}
 

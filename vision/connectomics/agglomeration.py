@@ -47,7 +47,8 @@ class Joins:
 
     Args:
         ids: (N,) uint64, every fragment, rising.
-        pairs: (M, 2) int64 rows of `ids`: a member of each of the two sets that joined, in order.
+        pairs: (M, 2) int64 rows of `ids`: of the two sets that joined, in order, the two fragments that touch with
+            the lowest boundary.
         scores: (M,) the boundary at which they did, never falling.
     """
 
@@ -57,8 +58,11 @@ class Joins:
 
     def at(self, threshold: float) -> Lookup:
         """Fragment to the smallest id of its segment, for joins up to `threshold`."""
-        taken = int(np.searchsorted(self.scores, threshold, side="right"))
-        return Lookup(self.ids, self.ids[smallest(len(self.ids), self.pairs[:taken])])
+        return Lookup(self.ids, self.ids[smallest(len(self.ids), self.pairs[: self.taken(threshold)])])
+
+    def taken(self, threshold: float) -> int:
+        """How many joins there are up to `threshold`."""
+        return int(np.searchsorted(self.scores, threshold, side="right"))
 
 
 def greedy(ids: Array, edges: Edges, highest: float = 1.0, quantile: float | None = None) -> Joins:

@@ -17,11 +17,12 @@ from vision.connectomics.faces import UNIT
 
 
 class Pool:
-    """What lies between two sets, by edge, for scores that are means."""
+    """What lies between two sets, by edge, for scores that are means; and where they are closest."""
 
     def __init__(self, edges: Edges) -> None:
         self.count: list[int] = edges.count.tolist()
         self.total: list[int] = edges.total.tolist()
+        self.closest: list[tuple[float, int]] = list(zip(edges.mean.tolist(), range(len(edges)), strict=True))
 
     def score(self, edge: int) -> float:
         """Mean boundary, 0..1."""
@@ -30,12 +31,14 @@ class Pool:
     def add(self, kept: int, gone: int) -> None:
         self.count[kept] += self.count[gone]
         self.total[kept] += self.total[gone]
+        self.closest[kept] = min(self.closest[kept], self.closest[gone])
 
 
-class Quantiles:
+class Quantiles(Pool):
     """The same for scores that are a quantile of the faces' values."""
 
     def __init__(self, edges: Edges, quantile: float) -> None:
+        super().__init__(edges)
         self.histogram, self.quantile = edges.histogram.copy(), quantile
 
     def score(self, edge: int) -> float:
@@ -45,6 +48,7 @@ class Quantiles:
         return (place + 0.5) / len(filled)
 
     def add(self, kept: int, gone: int) -> None:
+        super().add(kept, gone)
         self.histogram[kept] += self.histogram[gone]
 
 
@@ -58,11 +62,13 @@ def merged(count: int, rows: Array, edges: Edges, highest: float, quantile: floa
         quantile: None for the mean.
 
     Returns:
-        (M, 2) int64, a node of each side of each join in order, and (M,) float64 scores.
+        (M, 2) int64, for each join in order the two nodes, one of each side, with the lowest mean boundary between them
+        (a row of `rows`, no row twice), and (M,) float64 scores.
     """
     pool = Pool(edges) if quantile is None else Quantiles(edges, quantile)
     around: list[dict[int, int]] = [{} for _ in range(count)]  # neighbour to edge
-    ends: list[tuple[int, int]] = [(int(u), int(v)) for u, v in rows.tolist()]
+    touching: list[tuple[int, int]] = [(int(u), int(v)) for u, v in rows.tolist()]
+    ends = list(touching)
     for edge, (u, v) in enumerate(ends):
         around[u][v] = around[v][u] = edge
     version = [0] * len(ends)
@@ -73,7 +79,7 @@ def merged(count: int, rows: Array, edges: Edges, highest: float, quantile: floa
         score, edge, made = heapq.heappop(heap)
         if version[edge] != made:
             continue
-        pairs.append(ends[edge])
+        pairs.append(touching[pool.closest[edge][1]])
         scores.append(score)
         for changed in _swallow(edge, around, ends, version, pool):
             if (value := pool.score(changed)) <= highest:
@@ -82,7 +88,7 @@ def merged(count: int, rows: Array, edges: Edges, highest: float, quantile: floa
 
 
 def _swallow(
-    edge: int, around: list[dict[int, int]], ends: list[tuple[int, int]], version: list[int], pool: Pool | Quantiles
+    edge: int, around: list[dict[int, int]], ends: list[tuple[int, int]], version: list[int], pool: Pool
 ) -> list[int]:
     """Contract an edge; returns the edges that were pooled from two and need a new score."""
     keeper, gone = ends[edge] if len(around[ends[edge][0]]) >= len(around[ends[edge][1]]) else ends[edge][::-1]

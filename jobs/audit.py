@@ -89,14 +89,16 @@ class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
         outcomes = tuple(n for n, role in ((TRUTH, columns.truth), (PREDICTION, columns.prediction)) if role)
         most = 1_000_000 if self.top else self.max_groups
         zero = Tally(self.by, outcomes, most, columns.also, self.cluster_by)
-        report, context = Report(output=_place(tags), tags=tags), context or Plain()
+        report, counted, context = Report(output=_place(tags), tags=tags), zero, context or Plain()
         if columns.needed:
             tally = count(geography.placed(self, source, self.by), columns, zero, self.workers, self.retry_s, context)
             if tally.cube is None or not tally.cube.total():
                 raise SpecError("there is no row to audit")
-            report = self._report(named(tally, columns, declared, classes, self.top), columns.truth, declared, tags)
+            counted = named(tally, columns, declared, classes, self.top)
+            report = self._report(counted, columns.truth, declared, tags)
             report = synsets.described(self, tally.cube, classes).added(report)
-        return card.finished(trust.checked(report, self, source, columns, context), self.to_yaml())
+        rows = trust.Rows(source, columns, counted.cube)
+        return card.finished(trust.checked(report, self, rows, self.level, context), self.to_yaml())
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         """The rows that would be read, as far as footers and manifests tell."""
@@ -139,7 +141,7 @@ class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
         return geography.peopled(self, found.compositions).added(whole)
 
     def _also(self) -> tuple[str, ...]:
-        return (*attribute.pairs(self.second, self.by).values(), *filter(None, [self.label_column]))
+        return (*attribute.pairs(self.second, self.by).values(), *filter(None, [self.label_column]), *trust.also(self, self.by))
 
     def _roles(self) -> dict[str, str]:
         if self.columns and self.table is None:

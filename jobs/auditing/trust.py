@@ -6,10 +6,11 @@ Each check is a file of its own that gives back metrics, tables and sentences; h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
-from jobs.auditing import doubts, duplicates, leakage
+from jobs.auditing import correlations, doubts, duplicates, leakage
 from jobs.auditing.checked import Checked
 from jobs.auditing.passes import Named
 from jobs.auditing.source import Columns, Shards, Source
@@ -17,8 +18,9 @@ from jobs.engine.selection import resolve
 from jobs.reading import Reading
 from jobs.records import Reads, Spread
 from jobs.spec import Context, Report, SpecError, nearest
+from vision.fairness.counts import Cube
 
-CHECKS = ("duplicates", "leakage", "labels")
+CHECKS = ("duplicates", "leakage", "labels", "correlations")
 
 
 class Trusts(Reads, Spread):
@@ -34,6 +36,9 @@ class Trusts(Reads, Spread):
     split_by: str | None = Field(
         None, description="with leakage: column that says which split or fold a row is of, in place of the corpus' own"
     )
+    correlate: tuple[str, ...] = Field(
+        (), description="with correlations: columns that should not go with labels or groups, such as camera,source"
+    )
     suspects: int = Field(20, ge=1, description="with labels: the most doubtful rows that are listed of each class")
 
 
@@ -48,11 +53,31 @@ def check_words(job: Trusts) -> None:
             raise SpecError(f"checks: no check {name!r}{nearest(name, list(CHECKS))} (checks: {', '.join(CHECKS)})")
 
 
-def checked(report: Report, job: Trusts, source: Source, columns: Columns, context: Context) -> Report:
+@dataclass(frozen=True)
+class Rows:
+    """What is audited: rows, what their columns are, and what was counted of them under its own names."""
+
+    source: Source
+    columns: Columns
+    cube: Cube | None
+
+
+def also(job: Trusts, by: Sequence[str]) -> list[str]:
+    """The columns that are counted beside those of the groups.
+
+    Raises:
+        SpecError: if there are some and no check wants them.
+    """
+    if job.correlate and "correlations" not in job.checks:
+        raise SpecError("correlate: columns are correlated by --checks correlations")
+    return [name for name in job.correlate if name not in by]
+
+
+def checked(report: Report, job: Trusts, rows: Rows, level: float, context: Context) -> Report:
     """A report with what the checks found, in the order in which they are listed here.
 
     Args:
-        source, columns: the rows that are audited, and what their columns are.
+        level: share of findings that may be false.
 
     Raises:
         SpecError: if a check is asked of what it cannot be made of.
@@ -60,8 +85,15 @@ def checked(report: Report, job: Trusts, source: Source, columns: Columns, conte
     """
     for name in CHECKS:
         if name in job.checks:
-            report = _CHECKS[name](job, source, columns, context).added(report)
+            report = _one(name, job, rows, level, context).added(report)
     return report
+
+
+def _one(name: str, job: Trusts, rows: Rows, level: float, context: Context) -> Checked:
+    if name == "correlations":
+        counted = [*rows.columns.by, *also(job, rows.columns.by)]
+        return correlations.find(rows.cube, counted, level, rows.columns.truth)
+    return _PASSES[name](job, rows.source, rows.columns, context)
 
 
 def _duplicates(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
@@ -93,7 +125,7 @@ def _labels(job: Trusts, source: Source, columns: Columns, context: Context) -> 
     return doubts.find(source, columns, job.suspects, classes or (), job, context)
 
 
-_CHECKS = {"duplicates": _duplicates, "leakage": _leakage, "labels": _labels}
+_PASSES = {"duplicates": _duplicates, "leakage": _leakage, "labels": _labels}
 
 
 def beside(job: Trusts, reading: Reading) -> Sequence[Reading]:

@@ -9,21 +9,24 @@ stage has a fingerprint: a new threshold costs a lookup table and a relabelling,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from jobs import storage
 from jobs.segmenting import stages
+from jobs.segmenting.applying import Applying
 from jobs.segmenting.inputs import Inputs
 from jobs.segmenting.pipeline import Pipeline
-from jobs.spec import Context, Plain, Report
-from jobs.stages.asking import Blocks
+from jobs.spec import Context, Plain, Report, SpecError
+
+if TYPE_CHECKING:
+    from jobs.segmenting.inferring import Inferring
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
-class Segment(Blocks):
+class Segment(Applying):
     """Segment an electron-microscopy volume into neurons, with scores where there is a truth."""
 
     output: str = Field(description="folder or URL of all that comes out; labels are a zarr volume in it")
@@ -32,6 +35,9 @@ class Segment(Blocks):
     affinities: str | None = Field(None, description="affinities, channels first, 1 = one neuron; with --offsets")
     offsets: str | None = Field(
         None, description="Z,Y,X of each channel, separated by ';'; default -1,0,0;0,-1,0;0,0,-1"
+    )
+    components: str | None = Field(
+        None, description="a mask or ids: its 6-connected components of equal value, and nothing else"
     )
     fragments: str | None = Field(None, description="an over-segmentation to agglomerate, in place of a watershed")
     truth: str | None = Field(None, description="true ids to score against; voxels with 0 are not counted")
@@ -71,14 +77,41 @@ class Segment(Blocks):
             SpecError: if a field does not fit, volumes do not belong together, or the output holds other work.
             JobFailed: if a block cannot be done, or one is missing in the end.
         """
-        output = storage.absolute(self.output)
-        pipeline = self._pipeline(output, context or Plain())
+        context, output = context or Plain(), storage.absolute(self.output)
+        if self.model is not None:
+            return self._inferred(output, context)
+        pipeline = self._pipeline(output, context)
         with storage.claim(output):
             return pipeline.run()
 
     def estimate(self, context: Context) -> Mapping[str, str]:
         output = storage.absolute(self.output)
-        return {"output": output, **self._pipeline(output, context).cost()}
+        if self.model is None:
+            return {"output": output, **self._pipeline(output, context).cost()}
+        net = self._inferring(output, context).cost()
+        # Boundaries are not there yet; what follows costs about the same on the grey levels.
+        rest = self._with_boundaries(self.volume or "")._pipeline(output, context).cost()
+        return {"output": output, **{f"{name} of the net": fact for name, fact in net.items()}, **rest}
+
+    def _inferred(self, output: str, context: Context) -> Report:
+        """A net first; what it says is kept as bytes, and segmented."""
+        inferring = self._inferring(output, context)
+        with storage.claim(output):
+            done = inferring.carry_out(context)
+            pipeline = self._with_boundaries(inferring.place)._pipeline(output, context)
+            pipeline.done.extend(done)
+            return pipeline.run()
+
+    def _inferring(self, output: str, context: Context) -> Inferring:
+        from jobs.segmenting.inferring import Inferring
+
+        if self.boundaries or self.affinities or self.fragments:
+            raise SpecError("model: a net says where boundaries are; give it without boundaries, affinities, fragments")
+        return Inferring.of(self, self.volume, output, context)
+
+    def _with_boundaries(self, place: str) -> Segment:
+        """The same job on boundaries that are there."""
+        return self.model_copy(update={"boundaries": place, "model": None})
 
     def _pipeline(self, output: str, context: Context) -> Pipeline:
         inputs = Inputs.of(self)

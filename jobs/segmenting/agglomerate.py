@@ -39,6 +39,7 @@ class Agglomeration:
         quantile: of an edge's faces in place of their mean; None for the mean.
         min_size: segments of fewer voxels join their best neighbour.
         say: tells whoever watches.
+        called: the name of the only table there is; None: by threshold.
     """
 
     output: str
@@ -48,9 +49,12 @@ class Agglomeration:
     quantile: float | None
     min_size: int
     say: Callable[[str], None] = field(default=lambda _line: None)
+    called: str | None = None
 
     def name(self, threshold: float) -> str:
         """What a table and the labels made with it are called."""
+        if self.called:
+            return self.called
         ways = [f"q{self.quantile:g}"] if self.quantile is not None else []
         ways += ["joined"] if self.method == "threshold" else []
         ways += [f"min{self.min_size}"] if self.min_size else []

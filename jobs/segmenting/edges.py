@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.segmenting.evidence import Evidence
+from jobs.segmenting.evidence import Evidence, Reader
 from jobs.segmenting.graph import Graph
 from jobs.stages.stage import Made
-from jobs.volumes.opening import at
+from jobs.volumes.opening import Opened, at
 from vision.accumulator import Array
 from vision.connectomics.blocks import Block, Box, Grid
 from vision.connectomics.contingency import Contingency
@@ -45,27 +45,35 @@ class Finding:
     def block(self, block: Block) -> Made:
         """The fragments of a block and its edges; those over a lower face belong to it too."""
         box = below(block.write)
-        fragments = self._labels(box)
+        fragments = labels_of(self._fragments, self._reader, box)
         core = block.write.within(box.begin)
         if not fragments[core].any():
             return Made(part=Graph.added([]), counts={"blank_blocks": 1})
-        boundary = self._reader.boundary(box)
-        parts = [edges_of(fragments[core], boundary[core], self._how.bins)]
-        for face in self._how.grid.faces(block.number):
-            low, high = face.lower.within(box.begin), face.upper.within(box.begin)
-            parts.append(edges_across(fragments[low], fragments[high], boundary[low], boundary[high], self._how.bins))
-        ids, sizes = _sizes(fragments[core])
+        parts = self._edges(block, box, fragments)
+        ids, sizes = sizes_of(fragments[core])
         found = Graph(ids, sizes, Edges.added(parts))
         return Made(part=found, counts={"edges": len(found.edges), "voxels": int(sizes.sum())})
 
+    def _edges(self, block: Block, box: Box, fragments: Array) -> list[Edges]:
+        """Edges inside a block and over its lower faces, by boundaries or by the affinities of the very faces."""
+        grid, bins, nearest = self._how.grid, self._how.bins, self._how.evidence.nearest
+        core = block.write.within(box.begin)
+        planes = [
+            (face, face.lower.within(box.begin), face.upper.within(box.begin)) for face in grid.faces(block.number)
+        ]
+        if nearest is None:
+            values = self._reader.boundary(box)
+            over = [edges_across(fragments[a], fragments[b], values[a], values[b], bins) for _, a, b in planes]
+            return [edges_of(fragments[core], values[core], bins), *over]
+        values = self._reader.affinities(box)
+        parts = [nearest.edges_of(fragments[core], values[:, *core], bins)]
+        for face, a, b in planes:
+            both = Box(face.lower.begin, face.upper.end).within(box.begin)
+            parts.append(nearest.edges_across(fragments[a], fragments[b], values[:, *both], face.axis, bins))
+        return parts
+
     def seal(self, parts: Sequence[Graph]) -> bytes:
         return Graph.added(parts).to_parquet()
-
-    def _labels(self, box: Box) -> Array:
-        """Fragments; 0 where nothing is to be segmented."""
-        found = self._fragments.read(box).astype(np.uint64, copy=False)
-        inside = self._reader.inside(box)
-        return found if inside is None else np.where(inside, found, np.uint64(0))
 
 
 def below(write: Box) -> Box:
@@ -74,8 +82,15 @@ def below(write: Box) -> Box:
     return Box((z, y, x), write.end)
 
 
-def _sizes(fragments: Array) -> tuple[Array, Array]:
+def sizes_of(fragments: Array) -> tuple[Array, Array]:
     """Ids that occur, rising, without 0, and the voxels of each; made of runs, as tables of overlaps are."""
     table = Contingency.of(fragments, fragments)
     known = table.truth != 0
     return table.truth[known], table.counts[known]
+
+
+def labels_of(fragments: Opened, reader: Reader, box: Box) -> Array:
+    """(Z, Y, X) uint64 fragments of a box; 0 where nothing is to be segmented."""
+    found = fragments.read(box).astype(np.uint64, copy=False)
+    inside = reader.inside(box)
+    return found if inside is None else np.where(inside, found, np.uint64(0))

@@ -1,13 +1,11 @@
 """What says where boundaries are: a boundary map or affinities, read by the box as bytes; and where to look at all.
 
 Bytes hold 255 for a certain boundary. Floats are read as probabilities 0..1 and rounded; of affinities (channels first,
-1 = one neuron) a voxel's boundary is 1 minus the mean over its nearest neighbours.
+1 = one neuron) the watershed sees 1 minus the mean over nearest neighbours, and each edge its own faces.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +13,10 @@ import numpy as np
 from jobs.spec import JobFailed, SpecError
 from jobs.volumes.opening import Opened, at
 from vision.accumulator import Array
-from vision.connectomics.blocks import Block, Box, Zyx
+from vision.connectomics.affinities import Nearest
+from vision.connectomics.blocks import Block, Box
+from vision.connectomics.targets import NEAREST, parse_offsets
 from vision.corpora.volumes import Address
-
-NEAREST: tuple[Zyx, ...] = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,8 @@ class Evidence:
 
     Attributes:
         boundaries, affinities: one of them.
-        channels: which channels of the affinities are between nearest neighbours.
+        nearest: which channels of the affinities are between nearest neighbours.
+        in_section: make boundaries of affinities within sections only.
         image: voxels that are all 0 in a block make it blank; None: not asked.
         mask: where it is 0, nothing is segmented; None: everywhere.
         box: nothing outside is segmented.
@@ -35,7 +34,8 @@ class Evidence:
 
     boundaries: Address | None
     affinities: Address | None
-    channels: tuple[int, ...]
+    nearest: Nearest | None
+    in_section: bool
     image: Address | None
     mask: Address | None
     box: Box
@@ -61,11 +61,13 @@ class Reader:
         """
         if self._boundaries is not None:
             return as_bytes(self._boundaries.read(box), self._boundaries.address)
+        assert self._evidence.nearest is not None
+        return self._evidence.nearest.boundary(self.affinities(box), self._evidence.in_section)
+
+    def affinities(self, box: Box) -> Array:
+        """(C, Z, Y, X) uint8, 255 for certainly one neuron."""
         assert self._affinities is not None
-        found = as_bytes(self._affinities.read(box), self._affinities.address)
-        nearest = found[list(self._evidence.channels)].sum(axis=0, dtype=np.uint32)
-        mean = (nearest + len(self._evidence.channels) // 2) // len(self._evidence.channels)
-        return np.asarray(255 - mean, np.uint8)
+        return as_bytes(self._affinities.read(box), self._affinities.address)
 
     def inside(self, box: Box) -> Array | None:
         """(Z, Y, X) booleans: where to segment; None for everywhere in the box."""
@@ -114,30 +116,19 @@ def check(opened: Opened, field: str) -> None:
         )
 
 
-def nearest_channels(text: str | None, channels: int) -> tuple[int, ...]:
-    """The channels between nearest neighbours, one an axis, from offsets as `-1,0,0;0,-1,0;...`, one a channel.
+def nearest_of(text: str | None, channels: int) -> Nearest:
+    """The channels between nearest neighbours, from offsets as `-1,0,0;0,-1,0;...`, one a channel.
 
     Raises:
         SpecError: if offsets are not three whole numbers each, not one a channel, or an axis has no nearest one.
     """
-    offsets = _offsets(text) if text else NEAREST
-    if len(offsets) != channels:
-        raise SpecError(f"offsets: {len(offsets)} are given, and the affinities have {channels} channels")
-    found = [n for n, offset in enumerate(offsets) if sum(map(abs, offset)) == 1]
-    axes = {next(axis for axis in range(3) if offsets[n][axis]) for n in found}
-    if axes != {0, 1, 2}:
-        raise SpecError(f"offsets: a nearest neighbour along each of z, y, x is needed, such as -1,0,0; got {text}")
-    return tuple(found)
-
-
-def _offsets(text: str) -> Sequence[Zyx]:
-    found: list[Zyx] = []
-    for part in filter(None, re.split(r"[;\s]+", text)):
-        if not re.fullmatch(r"-?\d+,-?\d+,-?\d+", part):
-            raise SpecError(f"offsets: Z,Y,X;Z,Y,X;... in voxels is expected, got {part!r}")
-        z, y, x = map(int, part.split(","))
-        found.append((z, y, x))
-    return found
+    try:
+        offsets = parse_offsets(text) if text else NEAREST
+        if len(offsets) != channels:
+            raise SpecError(f"offsets: {len(offsets)} are given, and the affinities have {channels} channels")
+        return Nearest.of(offsets)
+    except ValueError as error:
+        raise error if isinstance(error, SpecError) else SpecError(f"offsets: {error}") from None
 
 
 def _open(address: Address | None, field: str) -> Opened | None:

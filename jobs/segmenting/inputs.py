@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from jobs.segmenting import evidence
 from jobs.segmenting.evidence import Evidence
 from jobs.spec import SpecError
 from jobs.volumes.opening import Opened, opened
+from vision.connectomics.affinities import Nearest
 from vision.connectomics.blocks import Box
 from vision.corpora.volumes import Triple, Volume, check_same_place
 
-PLACES = ("boundaries", "affinities", "fragments", "volume", "mask", "truth")
-
-
-class Names(Protocol):
-    """The fields that name volumes."""
-
-    volume: str | None
-    boundaries: str | None
-    affinities: str | None
-    offsets: str | None
-    fragments: str | None
-    mask: str | None
-    truth: str | None
-    scale: int
+PLACES = ("boundaries", "affinities", "components", "fragments", "volume", "mask", "truth")
+EVIDENCE = PLACES[:3]
 
 
 @dataclass(frozen=True)
@@ -34,7 +23,8 @@ class Inputs:
     """The volumes that were named, by field; all are of the same voxels."""
 
     found: Mapping[str, Opened]
-    channels: tuple[int, ...]
+    nearest: Nearest | None
+    in_section: bool
 
     @classmethod
     def of(cls, job: Any) -> Inputs:
@@ -43,18 +33,20 @@ class Inputs:
         Raises:
             SpecError: if one is missing, damaged, no such volume, or not of the voxels of the others.
         """
-        if (job.boundaries is None) == (job.affinities is None):
-            got = "both" if job.boundaries else "neither"
-            raise SpecError(f"segment needs one of --boundaries and --affinities, got {got}")
+        given = [name for name in EVIDENCE if getattr(job, name) is not None]
+        if len(given) != 1:
+            raise SpecError(f"segment takes one of --{', --'.join(EVIDENCE)}, got {' and '.join(given) or 'none'}")
+        if job.components and job.fragments:
+            raise SpecError("fragments: components are their own fragments")
         if job.offsets and job.affinities is None:
             raise SpecError("offsets: they belong to --affinities")
         found = {}
         for field in PLACES:
             text = getattr(job, field)
             if text is not None:
-                labels = field in ("fragments", "truth")
+                labels = field in ("components", "fragments", "truth")
                 found[field] = opened(text, field, job.scale, labels=labels)
-        channels = _checked(found, job.offsets)
+        nearest = _checked(found, job.offsets)
         first, *others = found.items()
         for field, other in others:
             try:
@@ -63,7 +55,7 @@ class Inputs:
                 )
             except ValueError as error:
                 raise SpecError(f"{field}: {error}") from None
-        return cls(found, channels)
+        return cls(found, nearest, job.per_section)
 
     @property
     def shape(self) -> Triple:
@@ -83,28 +75,25 @@ class Inputs:
     def evidence(self, box: Box) -> Evidence:
         """Where boundaries are, and where to look."""
         at = {field: one.address for field, one in self.found.items()}
-        return Evidence(
-            at.get("boundaries"), at.get("affinities"), self.channels, at.get("volume"), at.get("mask"), box
-        )
+        places = at.get("boundaries"), at.get("affinities")
+        return Evidence(*places, self.nearest, self.in_section, at.get("volume"), at.get("mask"), box)
 
     def facts(self, *fields: str) -> dict[str, Any]:
         """What decides the voxels of fields, for fingerprints."""
         return {field: self.found[field].facts() for field in fields if field in self.found}
 
 
-def _checked(found: Mapping[str, Opened], offsets: str | None) -> tuple[int, ...]:
-    """The channels of nearest affinities; refuses inputs of other kinds."""
+def _checked(found: Mapping[str, Opened], offsets: str | None) -> Nearest | None:
+    """The nearest channels of affinities; refuses inputs of other kinds."""
+    nearest = None
     for field, one in found.items():
         channels = one.volume.channels
         if field == "affinities":
-            evidence.check(one, field)
-            return evidence.nearest_channels(offsets, channels) if channels else _no_channels(one)
-        if channels:
+            if not channels:
+                raise SpecError(f"affinities: {one.address} is (z, y, x); affinities have a channel an offset in front")
+            nearest = evidence.nearest_of(offsets, channels)
+        elif channels:
             raise SpecError(f"{field}: {one.address} has {channels} channels; (z, y, x) is expected")
-        if field == "boundaries":
+        if field in ("affinities", "boundaries"):
             evidence.check(one, field)
-    return ()
-
-
-def _no_channels(one: Opened) -> tuple[int, ...]:
-    raise SpecError(f"affinities: {one.address} is (z, y, x); affinities have a channel for each offset in front")
+    return nearest

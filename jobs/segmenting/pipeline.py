@@ -101,6 +101,8 @@ class Pipeline:
             SpecError: if one is no boundary.
         """
         job = self.job
+        if job.components:
+            return [0.0]
         wrong = [t for t in job.thresholds if not 0 <= t <= 1]
         if wrong:
             raise SpecError(f"thresholds: a mean boundary is 0..1, got {wrong[0]:g}")
@@ -109,6 +111,8 @@ class Pipeline:
 
     def _chosen(self, by_threshold: Scores) -> float:
         """The threshold whose labels are written."""
+        if self.job.components:
+            return 0.0
         if self.job.threshold is not None:
             return self.job.threshold
         if by_threshold:
@@ -134,8 +138,8 @@ class Pipeline:
         stages, job = self.stages, self.job
         if not self.done and job.to_stage != "agglomerate":
             raise JobFailed("there was nothing to do: --truth is needed for scores")
-        notes = [f"labels are those of the threshold {chosen:g}"] if labelled else []
-        if by_threshold and job.threshold is None:
+        notes = [f"labels are those of the threshold {chosen:g}"] if labelled and not job.components else []
+        if by_threshold and job.threshold is None and not job.components:
             notes.append(
                 f"the threshold {chosen:g} was chosen by the very truth that it is scored on: for a fair score choose "
                 "it on another --roi and name it with --threshold"

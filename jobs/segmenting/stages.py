@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jobs import storage
 from jobs.engine.commit import digest
-from jobs.segmenting import edges, fragments, overlaps, precomputed, relabel
+from jobs.segmenting import components, edges, fragments, overlaps, precomputed, relabel
 from jobs.segmenting.agglomerate import Agglomeration
+from jobs.segmenting.evidence import Evidence
 from jobs.segmenting.inputs import Inputs
 from jobs.spec import SpecError
 from jobs.stages.asking import triple
@@ -57,7 +58,7 @@ class Stages:
             )
         except ValueError as error:
             raise SpecError(str(error)) from None
-        halo = (0, 0, 0) if job.fragments else triple(job.halo, "halo")
+        halo = (0, 0, 0) if job.fragments or job.components else triple(job.halo, "halo")
         return cls(job, output, inputs, job.region(inputs.shape, halo), fragmenter)
 
     def fragments(self) -> Stage | None:
@@ -65,25 +66,37 @@ class Stages:
         if self.job.fragments:
             return None
         job, found = self.job, self.inputs.evidence(self.region.box)
+        if job.components:
+            return self._components(found)
         how = {name: getattr(job, name) for name in ("seed_below", "window", "per_section", "fill", "max_boundary")}
         facts = {**self._evidence_facts(), **how, "backend": job.backend}
         work = fragments.Fragments(found, self.fragmenter, self.region.grid)
+        return self._stage("fragments", facts, work, self._target("fragments"), None, fragments.BYTES_A_VOXEL)
+
+    def _components(self, found: Evidence) -> Stage:
+        """Components of blocks, in place of a watershed."""
+        job, grid = self.job, self.region.grid
+        work = components.Components(self.inputs.found["components"].address, found, grid, job.backend)
+        facts = {**self._evidence_facts(), "backend": job.backend}
         return self._stage("fragments", facts, work, self._target("fragments"), None, fragments.BYTES_A_VOXEL)
 
     def edges(self) -> Stage:
         """The graph."""
         bins = BINS if self.job.quantile is not None else 0
         facts = {"fragments": self._fragments_fact(), "evidence": digest(self._evidence_facts()), "bins": bins}
-        found = self.inputs.evidence(self.region.box)
-        work = edges.Touching(self.fragments_at, found, self.region.grid, bins)
+        found, values = self.inputs.evidence(self.region.box), self.inputs.found.get("components")
+        work: Any = edges.Touching(self.fragments_at, found, self.region.grid, bins)
+        if values is not None:
+            work = components.Facing(self.fragments_at, values.address, found, self.region.grid)
         return self._stage("edges", facts, work, None, storage.join(self.output, "edges"), edges.BYTES_A_VOXEL)
 
     def agglomeration(self, say: Any) -> Agglomeration:
         """Joins and lookup tables."""
         job = self.job
-        return Agglomeration(
-            self.output, self.region, self.edges().fingerprint, job.method, job.quantile, job.min_size, say
-        )
+        edges_of = self.edges().fingerprint
+        if job.components:
+            return Agglomeration(self.output, self.region, edges_of, "threshold", None, 0, say, "components")
+        return Agglomeration(self.output, self.region, edges_of, job.method, job.quantile, job.min_size, say)
 
     def relabel(self, threshold: float) -> Stage:
         """Labels at a threshold."""
@@ -127,7 +140,7 @@ class Stages:
         return storage.join(self.output, "labels", self.agglomeration(print_nothing).name(threshold))
 
     def _evidence_facts(self) -> dict[str, Any]:
-        named = self.inputs.facts("boundaries", "affinities", "volume", "mask")
+        named = self.inputs.facts("boundaries", "affinities", "components", "volume", "mask")
         return {**named, **({"offsets": self.job.offsets} if self.job.affinities else {})}
 
     def _fragments_fact(self) -> Any:

@@ -97,7 +97,9 @@ def test_only_the_box_is_written_and_blank_blocks_are_skipped(code: str) -> None
     assert (result("all")[3:16, 10:20, :70] == 255).all()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_workers_do_not_show(code: str, ray_session: None, workers: int) -> None:
     job(f"{code}:inverted", output="alone").run()
     job(f"{code}:inverted", output="shared", workers=workers, code=str(Path("mine").absolute())).run()

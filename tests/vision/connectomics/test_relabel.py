@@ -46,6 +46,21 @@ def test_labels_become_what_the_table_says(nodes, places) -> None:
     assert lookup.apply(labels.reshape(1, -1)).shape == (1, len(labels))
 
 
+@pytest.mark.parametrize("base", [0, 2**40, 2**63 + 5])
+@pytest.mark.parametrize("value", [7, 2**64 - 2, 2**64 - 1])
+def test_close_ids_are_looked_up_by_place_and_strangers_still_refused(base: int, value: int) -> None:
+    """Ids below, above and in a hole of the table, beside background, in pieces of any length."""
+    ids = np.array([base + k for k in (3, 4, 6, 9)], np.uint64)
+    lookup = Lookup.of(ids, np.array([1, value, 2**63, 1], np.uint64))
+    expected = dict(zip(ids.tolist(), lookup.values.tolist(), strict=True)) | {0: 0}
+    labels = np.random.default_rng(base % 97).choice([0, *ids.tolist()], 300_000).astype(np.uint64)
+    assert lookup.apply(labels).tolist() == [expected[label] for label in labels.tolist()]
+    for stranger in (1, base + 2, base + 5, base + 10, 2**63 + 1):
+        labels[-1] = stranger
+        with pytest.raises(ValueError, match=f"no row for id {stranger}$"):
+            lookup.apply(labels)
+
+
 def test_a_table_is_cut_by_block_and_chained() -> None:
     grid = Grid((4, 4, 4), (2, 2, 2))
     ids = np.concatenate([grid.ids(number, np.arange(1, 6)) for number in range(len(grid))])

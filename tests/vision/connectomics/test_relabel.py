@@ -53,7 +53,7 @@ def test_close_ids_are_looked_up_by_place_and_strangers_still_refused(base: int,
     ids = np.array([base + k for k in (3, 4, 6, 9)], np.uint64)
     lookup = Lookup.of(ids, np.array([1, value, 2**63, 1], np.uint64))
     expected = dict(zip(ids.tolist(), lookup.values.tolist(), strict=True)) | {0: 0}
-    labels = np.random.default_rng(base % 97).choice([0, *ids.tolist()], 300_000).astype(np.uint64)
+    labels = np.random.default_rng(base % 97).choice(np.append(ids, np.uint64(0)), 300_000)
     assert lookup.apply(labels).tolist() == [expected[label] for label in labels.tolist()]
     for stranger in (1, base + 2, base + 5, base + 10, 2**63 + 1):
         labels[-1] = stranger

@@ -86,7 +86,7 @@ class Albums(Reads):
             commit.begin(output, asked, None)
             photos, columns = self._answers(source, read, learnt, context)
             context.log(f"{len(photos.albums):,} photos in {len(photos.groups()):,} albums")
-            derived.write(output, asked, source, photos.by_shard(columns))
+            derived.write(output, asked, source, derived.by_shard(photos.shards, columns, "not answered before"))
         return self._scored(source, output, len(photos.groups()), context)
 
     def _check(self) -> None:

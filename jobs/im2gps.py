@@ -18,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from jobs import derived, records, storage
+from jobs import derived, incells, records, storage
+from jobs.answers import Answers
 from jobs.embeddings import Embeddings
 from jobs.engine import commit
+from jobs.incells import Named
 from jobs.records import Reads
 from jobs.spec import Context, JobFailed, Plain, Report, SpecError
 from vision import draws
@@ -42,9 +44,14 @@ class Im2gps(Reads):
     test_predictions: str = Field(description="predictions with embeddings of the same layer, of photos to be placed")
     output: str = Field(description="folder or URL of the predictions")
     k: int = Field(120, ge=1, description="neighbours of each photo")
-    by: Literal["first", "density", "mean-shift"] = Field(
-        "density", description="the nearest one's place, the densest place, or the largest mode of a mean shift"
+    by: Literal["first", "density", "mean-shift", "cells"] = Field(
+        "density",
+        description="the nearest one's place; the densest place; the largest mode of a mean shift; cells: the nearest "
+        "one in the best cells of a net",
     )
+    answers: str | None = Field(None, description="cells: a net's predictions for the photos to be placed")
+    temperature: float = Field(1.6, gt=0, description="cells: how little a nearer photo counts for its cell")
+    limit_km: float = Field(1000.0, gt=0, description="cells: no answer is further from the net's own")
     sigma_degrees: float = Field(4.0, gt=0, description="density: width of its kernel")
     bandwidth_km: float = Field(200.0, gt=0, description="mean-shift: width of its kernel")
     lists: int = Field(0, ge=0, description="inverted lists of the references; 0: every one is looked at")
@@ -58,19 +65,26 @@ class Im2gps(Reads):
             SpecError: if a field does not fit, or the output holds something else.
             JobFailed: if there are no references.
         """
-        from vision.geolocation.im2gps import Reading
-
         context, output = context or Plain(), storage.absolute(self.output)
         train, test = self._pair()
+        net = self._net(test)
         try:
-            reading = Reading(self.by, self.sigma_degrees, bandwidth_km=self.bandwidth_km)
+            how = self._how(net)
             with storage.claim(output):
-                identity = self._identity(train, test, reading)
+                identity = self._identity(train, test, how)
                 commit.begin(output, identity, None)
-                tables = [(table.select(["id", "answered"]), vectors) for table, vectors in test.tables()]
-                found, references = self._found(train, _queries(test, tables))
-                context.log(f"{len(found.keys):,} photos among {references:,} references")
-                derived.write(output, identity, test.answers, _answers(test, tables, found, reading(found)))
+                tables = list(test.tables())
+                photos = [
+                    (file, table.select(["id", "answered"]))
+                    for file, (table, _) in zip(test.answers.shards, tables, strict=True)
+                ]
+                queries = _queries(test, [vectors for _, vectors in tables])
+                places, distances, references = self._placed(
+                    train, queries, None if net is None else incells.named(net, photos)
+                )
+                context.log(f"{len(queries):,} photos among {references:,} references")
+                answers = derived.by_shard(photos, _columns(places, distances), "no embedding")
+                derived.write(output, identity, test.answers, answers)
         except ValueError as error:
             raise error if isinstance(error, SpecError) else SpecError(str(error)) from None
         return self._scored(context, output, test, references)
@@ -89,12 +103,42 @@ class Im2gps(Reads):
             raise SpecError("test_predictions: the same records as train_predictions")
         return train, test
 
-    def _identity(self, train: Embeddings, test: Embeddings, reading: Reading) -> dict[str, Any]:
+    def _net(self, test: Embeddings) -> Answers | None:
+        """The predictions whose cells are searched."""
+        if (self.by == "cells") == (self.answers is None):
+            raise SpecError("answers: what --by cells searches the cells of, and only that: give both or neither")
+        subset = {name: getattr(self, name) for name in Reads.model_fields}
+        return None if self.answers is None else incells.of(self.answers, subset, test.answers)
+
+    def _how(self, net: Answers | None) -> dict[str, Any]:
+        """What decides the answers besides the photos and their neighbours."""
+        if net is not None:
+            asked = {"by": self.by, "temperature": self.temperature, "limit_km": self.limit_km}
+            return {**asked, "answers_of": commit.digest(commit.read_manifest(net.output))}
+        return asdict(self._reading())
+
+    def _reading(self) -> Reading:
+        from vision.geolocation.im2gps import Reading
+
+        assert self.by != "cells"
+        return Reading(self.by, self.sigma_degrees, bandwidth_km=self.bandwidth_km)
+
+    def _placed(self, train: Embeddings, queries: Array, named: Named | None) -> tuple[Array, Array, int]:
+        """Degrees (Q, 2) of all queries, the distance of the nearest reference (Q,), and how many there were."""
+        if named is None:
+            found, references = self._found(train, queries)
+            return self._reading()(found), found.distances[:, 0], references
+        places, distances, references = named.search(queries, _references(train), self.temperature, self.limit_km)
+        if not references:
+            raise JobFailed(f"{train.answers.output} has no photo with a place and an embedding")
+        return places, distances, references
+
+    def _identity(self, train: Embeddings, test: Embeddings, how: dict[str, Any]) -> dict[str, Any]:
         """What decides the answers: the queries', but for what answers them."""
         queries = commit.read_manifest(test.answers.output)["identity"]
         # `seed` is what a sample is drawn by, where there is one.
         asked = {"k": self.k, "lists": self.lists, "probes": self.probes, "lists_seed": self.seed}
-        ours = {**asked, **asdict(reading), "references": commit.digest(commit.read_manifest(train.answers.output))}
+        ours = {**asked, **how, "references": commit.digest(commit.read_manifest(train.answers.output))}
         kept = {name: value for name, value in queries.items() if name != "embedding"}
         mark = commit.digest({**ours, "model": test.model, "layer": test.layer})
         return {**kept, "model": mark, "net": "im2gps", "task": _TASK, "layer": test.layer, **records.key(self), **ours}
@@ -137,13 +181,13 @@ class Im2gps(Reads):
 _NONE: Array = np.empty((0, 1), np.float32)
 
 
-def _queries(test: Embeddings, tables: list[tuple[pa.Table, Array]]) -> Array:
+def _queries(test: Embeddings, vectors: list[Array]) -> Array:
     """(Q, D) features of the photos to be placed.
 
     Raises:
         JobFailed: if there are none.
     """
-    some = [vectors for _, vectors in tables if len(vectors)]
+    some = [one for one in vectors if len(one)]
     if not some:
         raise JobFailed(f"{test.answers.output} has no photo with an embedding")
     return np.concatenate(some)
@@ -161,22 +205,7 @@ def _references(train: Embeddings) -> Iterator[tuple[Array, Array, Array]]:
             yield draws.keys_of(answered["id"].to_pylist())[known], places[known], vectors[known]
 
 
-def _answers(
-    test: Embeddings, tables: list[tuple[pa.Table, Array]], found: Neighbours, places: Array
-) -> Iterator[tuple[str, pa.Table]]:
-    """Answers shard by shard, as the queries have them: a place, and how far in features the nearest photo is."""
-    start = 0
-    for file, (table, vectors) in zip(test.answers.shards, tables, strict=True):
-        here = slice(start, start + len(vectors))
-        start += len(vectors)
-        columns = {
-            "latitude": places[here, 0], "longitude": places[here, 1],
-            "distance": found.distances[here, 0].astype(np.float32),
-        }  # fmt: skip
-        answered = np.asarray(table["answered"].to_numpy(), bool)
-        take = pa.array(np.cumsum(answered) - 1, mask=~answered)
-        yield file, pa.table({
-            "id": table["id"],
-            **{name: pa.array(values, from_pandas=True).take(take) for name, values in columns.items()},
-            "error": pa.array([None if good else "no embedding" for good in answered], pa.string()),
-        })  # fmt: skip
+def _columns(places: Array, distances: Array) -> dict[str, pa.Array]:
+    """A place, and how far in features the nearest photo is."""
+    values = {"latitude": places[:, 0], "longitude": places[:, 1], "distance": distances.astype(np.float32)}
+    return {name: pa.array(column, from_pandas=True) for name, column in values.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,20 +68,6 @@ class Photos:
     def alone(self) -> list[Array]:
         """The row of each photo that is in no album, as an album of its own."""
         return [np.array([row]) for row, album in enumerate(self.albums) if album is None]
-
-    def by_shard(self, columns: dict[str, pa.Array]) -> Iterator[tuple[str, pa.Table]]:
-        """Answers (a row for each photo that was answered) as tables of the shards, with nulls for the others."""
-        start = 0
-        for file, table in self.shards:
-            answered = np.asarray(table["answered"].to_numpy(), bool)
-            here = slice(start, start + int(answered.sum()))
-            start = here.stop
-            take = pa.array(np.cumsum(answered) - 1, mask=~answered)
-            mine = {
-                name: column.slice(here.start, here.stop - here.start).take(take) for name, column in columns.items()
-            }
-            errors = pa.array([None if good else "not answered before" for good in answered], pa.string())
-            yield file, pa.table({"id": table["id"], **mine, "error": errors})
 
 
 def seconds(column: pa.ChunkedArray) -> Array:

@@ -10,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.evaluate import Evaluate
+from jobs.heads import Heads
 from jobs.im2gps import Im2gps
 from jobs.predict import Predict
 from jobs.spec import SpecError
-from tests.placed import write_corpus
+from tests.placed import cells_of, places_of, write_cells, write_corpus
+from vision import names
+from vision.geolocation import s2
 from vision.model import Model, save
 from vision.preprocessing import Preprocessing
 
@@ -92,6 +95,61 @@ def test_what_is_refused(embedded: str) -> None:
         ({"lists": 500, "output": "y"}, "lists must be 1 to 120"),
         ({"split": "val", "output": "z"}, "split: im2gps reads the corpus and split"),
         ({"train_predictions": "out", "output": "w"}, "out holds no embeddings"),
+    ):
+        with pytest.raises(SpecError, match=wrong):
+            job(**changed).run()
+
+
+@pytest.fixture
+def placed(embedded: str, tmp_path: Path) -> str:
+    """The answers of a net that knows a few large cells to the same photos."""
+    cells = write_cells(tmp_path / "cells.parquet", cells_of(places_of(2000, 77), 700, 20))
+    arguments = {"depth": 1, "classes": 4}
+    small = Preprocessing(resize=(28, 28), crop=None, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    save(
+        Model("nets.chain:chain", small, "", arguments), tmp_path / "body", net=names.net("nets.chain:chain", arguments)
+    )
+    words: dict[str, Any] = {"corpus": embedded, "workers": 0}
+    Predict(**words, split="train", model=("body",), embedding="2", output="body_train").run()
+    Heads(model="body", train_predictions="body_train", task="geolocation", cells=(cells,), output="net").run()
+    Predict(**words, split="val", model=("net",), output="net_val").run()
+    return embedded
+
+
+def test_search_inside_the_cells_of_a_net_is_nearer_than_the_net(placed: str) -> None:
+    report = job(by="cells", answers="net_val").run()
+    alone = Evaluate(predictions="net_val", task="geolocation").run().metrics
+    assert report.metrics["within_200_km"].low > alone["within_200_km"].high
+    assert report.metrics["median_km"].high < alone["median_km"].low
+    truths = {row["id"]: row for row in pq.read_table(Path(placed, "train")).to_pylist()}
+    places = {(row["latitude"], row["longitude"]) for row in truths.values()}
+    found, said = answers("out"), answers("net_val")
+    assert all(place in places for place in zip(found["latitude"], found["longitude"], strict=True))
+    for latitude, longitude, cells in zip(found["latitude"], found["longitude"], said["top_cells"], strict=True):
+        leaf = s2.ids(np.array([latitude]), np.array([longitude]))
+        assert s2.contains(s2.from_tokens(cells), leaf).any()
+
+
+def test_search_inside_cells_does_not_depend_on_shards(placed: str, tmp_path: Path) -> None:
+    job(by="cells", answers="net_val").run()
+    other = write_corpus(tmp_path / "again", {"train": 120, "val": 40}, shard_rows=17)
+    for split in ("train", "val"):
+        predict(other, split, f"other_{split}")
+    Predict(corpus=other, split="val", model=("net",), output="other_net", workers=0).run()
+    words = {"train_predictions": "other_train", "test_predictions": "other_val", "answers": "other_net"}
+    job(by="cells", output="other", **words).run()
+    assert answers("other") == answers("out")
+
+
+def test_what_search_inside_cells_refuses(placed: str) -> None:
+    job(by="first").run()
+    Predict(corpus=placed, split="train", model=("net",), output="net_train", workers=0).run()
+    for changed, wrong in (
+        ({"by": "cells"}, "answers: what --by cells searches the cells of, and only that: give both or neither"),
+        ({"answers": "net_val"}, "answers: what --by cells searches the cells of, and only that"),
+        ({"by": "cells", "answers": "net_train"}, "answers: of split train, and the photos are of val"),
+        ({"by": "cells", "answers": "out", "output": "x"}, "out has no column top_cells: a net of cells gives them"),
+        ({"by": "cells", "answers": "net_val"}, "out holds other predictions: answers_of is None there and "),
     ):
         with pytest.raises(SpecError, match=wrong):
             job(**changed).run()

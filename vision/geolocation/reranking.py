@@ -11,6 +11,7 @@ estimation", ICMR 2021 (search within the cell).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,51 @@ def inside(queries: Array, wanted: Array, references: Array, cells: Array) -> In
         best = int(lengths.argmin())
         distances[query, place], rows[query, place] = lengths[best], members[best]
     return Inside(distances, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """Of each wanted cell the most similar photo so far; parts of the references merge to the same in any order.
+
+    Attributes:
+        distances: (Q, k), infinite where there is none.
+        places: (Q, k, 2) degrees.
+        keys: (Q, k) uint64 of the photos, by which of photos as near the lowest counts.
+    """
+
+    distances: Array
+    places: Array
+    keys: Array
+
+    @classmethod
+    def none(cls, queries: int, cells: int) -> Best:
+        shape = (queries, cells)
+        return cls(np.full(shape, np.inf), np.full((*shape, 2), np.nan), np.zeros(shape, np.uint64))
+
+    def add(self, queries: Array, wanted: Array, references: Array, cells: Array, places: Array, keys: Array) -> Best:
+        """With more references: as `inside` takes them, with places (N, 2) and keys (N,) uint64."""
+        if not len(keys):
+            return self
+        order = np.argsort(keys)  # the first of photos as near is then the one with the lowest key
+        found = inside(queries, wanted, references[order], cells[order])
+        rows = order[np.maximum(found.rows, 0)]
+        return self.merge(Best(found.distances, places[rows], keys[rows]))
+
+    def merge(self, other: Best) -> Best:
+        ours = (self.distances < other.distances) | ((self.distances == other.distances) & (self.keys <= other.keys))
+        return Best(
+            np.where(ours, self.distances, other.distances),
+            np.where(ours[..., None], self.places, other.places),
+            np.where(ours, self.keys, other.keys),
+        )
+
+    def answers(self, log_probabilities: Array, fallback: Array, temperature: float, limit_km: float) -> Array:
+        """(Q, 2) degrees; see `rerank`."""
+        rows = np.where(np.isfinite(self.distances), np.arange(self.distances.size).reshape(self.distances.shape), -1)
+        found = Inside(self.distances, rows)
+        return rerank(
+            log_probabilities, found, self.places.reshape(-1, 2), fallback, temperature=temperature, limit_km=limit_km
+        )
 
 
 def rerank(

@@ -9,7 +9,7 @@ from tests.placed import TOWNS
 from vision.accumulator import Array
 from vision.geolocation.im2gps import Reading, biggest_mode, densest, weights_of
 from vision.geolocation.neighbours import Neighbours
-from vision.geolocation.reranking import Inside, inside, rerank
+from vision.geolocation.reranking import Best, Inside, inside, rerank
 from vision.sphere import great_circle_km
 
 PARIS, ULM, SYDNEY, FIJI = TOWNS[:4]
@@ -134,3 +134,25 @@ def test_nothing_far_away_and_nothing_empty_is_chosen() -> None:
         rerank(logs, empty, towns, fallback, temperature=0)
     with pytest.raises(ValueError, match="probabilities, distances and answers"):
         rerank(logs, empty, towns, fallback[:, :1])
+
+
+def test_references_in_parts_find_the_same_in_any_order() -> None:
+    generator = np.random.default_rng(3)
+    references = generator.integers(0, 3, (90, 2)).astype(np.float32)  # many photos are as near as others
+    places, cells = generator.uniform(-80, 80, (90, 2)), generator.integers(-1, 6, 90)
+    keys, queries = generator.permutation(90).astype(np.uint64), generator.integers(0, 3, (20, 2)).astype(np.float32)
+    wanted = generator.integers(-1, 7, (20, 3))
+    whole = Best.none(20, 3).add(queries, wanted, references, cells, places, keys)
+    parts = [slice(60, 90), slice(0, 1), slice(1, 1), slice(1, 60)]
+    found = Best.none(20, 3)
+    for part in parts:
+        found = found.add(queries, wanted, references[part], cells[part], places[part], keys[part])
+    for name in ("distances", "places", "keys"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name), equal_nan=True)
+    plain = inside(queries, wanted, references, cells)
+    assert np.array_equal(whole.distances, plain.distances)
+    logs, fallback = np.log(generator.uniform(0, 1, (20, 3))), generator.uniform(-80, 80, (20, 2))
+    best = np.argsort(keys)
+    lowest = inside(queries, wanted, references[best], cells[best])
+    expected = rerank(logs, lowest, places[best], fallback, temperature=0.5, limit_km=5000)
+    assert np.array_equal(whole.answers(logs, fallback, 0.5, 5000), expected)

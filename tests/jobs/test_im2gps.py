@@ -124,10 +124,13 @@ def test_search_inside_the_cells_of_a_net_is_nearer_than_the_net(placed: str) ->
     truths = {row["id"]: row for row in pq.read_table(Path(placed, "train")).to_pylist()}
     places = {(row["latitude"], row["longitude"]) for row in truths.values()}
     found, said = answers("out"), answers("net_val")
-    assert all(place in places for place in zip(found["latitude"], found["longitude"], strict=True))
-    for latitude, longitude, cells in zip(found["latitude"], found["longitude"], said["top_cells"], strict=True):
-        leaf = s2.ids(np.array([latitude]), np.array([longitude]))
-        assert s2.contains(s2.from_tokens(cells), leaf).any()
+    chosen, own = (list(zip(one["latitude"], one["longitude"], strict=True)) for one in (found, said))
+    moved = [place in places for place in chosen]
+    # Where no photo is near enough to the net's answer, that one stays.
+    assert sum(moved) > 20 and all(there or place == net for there, place, net in zip(moved, chosen, own, strict=True))
+    for there, place, cells in zip(moved, chosen, said["top_cells"], strict=True):
+        leaf = s2.ids(np.array([place[0]]), np.array([place[1]]))
+        assert not there or s2.contains(s2.from_tokens(cells), leaf).any()
 
 
 def test_search_inside_cells_does_not_depend_on_shards(placed: str, tmp_path: Path) -> None:

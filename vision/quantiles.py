@@ -84,7 +84,7 @@ class Sizes:
         n = self.n
         if not n:
             return math.nan, math.nan
-        rank = _rank(n, (1 - confidence) / 2)
+        rank = median_rank(n, (1 - confidence) / 2)
         if rank < 1:
             return 0.0, max(highest, self.median())
         low, high = self._at([rank - 1, n - rank])
@@ -96,7 +96,7 @@ class Sizes:
         return [float(value) for value in middles(self.counts.keys[bins])]
 
 
-def _rank(n: int, tail: float) -> int:
+def median_rank(n: int, tail: float) -> int:
     """The largest r for which fewer than r of n numbers lie below their median with a chance of at most `tail`."""
     from scipy.special import bdtr, bdtrik
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from jobs.auditing import correlations, doubts, duplicates, leakage
+from jobs.auditing import correlations, doubts, duplicates, leakage, properties
 from jobs.auditing.checked import Checked
 from jobs.auditing.passes import Named
 from jobs.auditing.source import Columns, Shards, Source
@@ -20,7 +20,7 @@ from jobs.records import Reads, Spread
 from jobs.spec import Context, Report, SpecError, nearest
 from vision.fairness.counts import Cube
 
-CHECKS = ("duplicates", "leakage", "labels", "correlations")
+CHECKS = ("duplicates", "leakage", "labels", "correlations", "properties")
 
 
 class Trusts(Reads, Spread):
@@ -93,13 +93,20 @@ def _one(name: str, job: Trusts, rows: Rows, level: float, context: Context) -> 
     if name == "correlations":
         counted = [*rows.columns.by, *also(job, rows.columns.by)]
         return correlations.find(rows.cube, counted, level, rows.columns.truth)
+    if name == "properties":
+        return properties.find(_pictured(name, rows.source).reading, rows.columns.by, level, job, context)
     return _PASSES[name](job, rows.source, rows.columns, context)
 
 
 def _duplicates(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
+    reading = _pictured("duplicates", source).reading
+    return duplicates.report(duplicates.find(beside(job, reading), job, context), reading.split)
+
+
+def _pictured(name: str, source: Source) -> Shards:
     if not isinstance(source, Shards):
-        raise SpecError("checks: duplicates looks at pictures, and a table has none: give --corpus")
-    return duplicates.report(duplicates.find(beside(job, source.reading), job, context), source.reading.split)
+        raise SpecError(f"checks: {name} looks at pictures, and a table has none: give --corpus")
+    return source
 
 
 def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:

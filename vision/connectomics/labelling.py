@@ -22,7 +22,8 @@ Backend = Literal["skimage", "bioimage-cpp"]
 def components(values: Array, backend: Backend = "skimage") -> Array:
     """6-connected components of equal value; 0 is background.
 
-    Both libraries number them 1, 2, ... by their first voxel in (z, y, x) order, so the backend does not show.
+    Every library numbers them 1, 2, ... by their first voxel in (z, y, x) order, so the backend does not show. Masks
+    are labelled by SciPy, several times as fast as by either backend, which volumes of several values need.
 
     Args:
         values: (Z, Y, X) booleans or unsigned integers.
@@ -32,9 +33,13 @@ def components(values: Array, backend: Backend = "skimage") -> Array:
     """
     if values.ndim != 3:
         raise ValueError(f"a volume to label must be (z, y, x), got shape {values.shape}")
+    if values.dtype == bool:
+        from scipy.ndimage import label
+
+        return np.asarray(label(values, output=np.uint32)[0])
     if backend == "skimage":
-        codes = values if values.dtype == bool else values.astype(np.int64)
-        return np.asarray(library("skimage.measure").label(codes, background=0, connectivity=1), np.uint32)
+        signed = values.astype(np.int64)
+        return np.asarray(library("skimage.measure").label(signed, background=0, connectivity=1), np.uint32)
     return np.asarray(library("bioimage_cpp").segmentation.label(values, connectivity=1), np.uint32)
 
 

@@ -125,4 +125,4 @@ def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ValueError, match=r"needs bioimage-cpp, which is not installed: pip install 'safelight\[volumes\]'"
     ):
-        components(np.ones((2, 2, 2), bool), "bioimage-cpp")
+        components(np.ones((2, 2, 2), np.uint8), "bioimage-cpp")

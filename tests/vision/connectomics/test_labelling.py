@@ -68,6 +68,8 @@ def test_voxels_connect_if_they_have_one_value(backend) -> None:
     assert found.dtype == np.uint32 and np.array_equal(found, components(values, "skimage"))
     assert found.max() == sum(label(values == value)[1] for value in np.unique(values) if value)
     assert ((found == 0) == (values == 0)).all()
+    mask = values == values.max()
+    assert np.array_equal(components(mask, backend), components(mask.astype(np.uint8), backend))
     assert renamed(np.where(values == values.max(), found, 0), label(values == values.max())[0])
 
 

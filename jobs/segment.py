@@ -105,8 +105,9 @@ class Segment(Applying):
     def _inferring(self, output: str, context: Context) -> Inferring:
         from jobs.segmenting.inferring import Inferring
 
-        if self.boundaries or self.affinities or self.fragments:
-            raise SpecError("model: a net says where boundaries are; give it without boundaries, affinities, fragments")
+        for field in ("boundaries", "affinities", "components", "fragments"):
+            if getattr(self, field) is not None:
+                raise SpecError(f"{field}: a --model says where boundaries are; give one of the two")
         return Inferring.of(self, self.volume, output, context)
 
     def _with_boundaries(self, place: str) -> Segment:

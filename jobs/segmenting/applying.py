@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -48,6 +49,6 @@ def _parts(sizes: Zyx, count: int) -> Zyx:
     return _zyx(size // count for size in sizes)
 
 
-def _zyx(values: object) -> Zyx:
-    z, y, x = values  # type: ignore[misc]
+def _zyx(values: Iterable[int]) -> Zyx:
+    z, y, x = values
     return z, y, x

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 
 from jobs import storage
-from jobs.blockwise import only
 from jobs.segmenting.applying import Applying
 from jobs.spec import Context, SpecError
 from jobs.stages import cost, course
@@ -105,8 +104,10 @@ class Answering:
         inside = block.write.meet(self._how.box)
         answers = self._inference.answers(inside)
         if self._how.keep == "boundaries":
-            return Made(only(as_boundary(answers, self._inference.meaning), block.write, inside))
-        return Made(np.stack([only(channel, block.write, inside) for channel in answers]))
+            answers = as_boundary(answers, self._inference.meaning)
+        found = np.zeros((*answers.shape[:-3], *block.write.shape), np.uint8)
+        found[(..., *inside.within(block.write.begin))] = answers
+        return Made(found)
 
     def seal(self, parts: Sequence[Any]) -> bytes:
         raise NotImplementedError("answers leave voxels only")

@@ -38,6 +38,7 @@ class Target:
         dtype: of a voxel.
         voxel_nm, offset_nm: as in `vision.corpora.volumes.Volume`.
         about: plain values that say what made it, kept with the array.
+        channels: how many arrays of that shape lie one after another in front; 0: it is (z, y, x) itself.
     """
 
     url: str
@@ -46,6 +47,11 @@ class Target:
     voxel_nm: Lengths | None = None
     offset_nm: Lengths = (0.0, 0.0, 0.0)
     about: Mapping[str, Any] | None = None
+    channels: int = 0
+
+    @property
+    def _front(self) -> tuple[int, ...]:
+        return (self.channels,) if self.channels else ()
 
     def begin(self) -> None:
         """Write what describes the volume, or check that it is described so already.
@@ -63,7 +69,7 @@ class Target:
         group = {
             "zarr_format": 3,
             "node_type": "group",
-            "attributes": ngff.written(name, self.voxel_nm, self.offset_nm),
+            "attributes": ngff.written(name, self.voxel_nm, self.offset_nm, channels=self.channels),
         }
         storage.write(storage.join(self.url, "zarr.json"), json.dumps(group, indent=2).encode())
 
@@ -71,22 +77,23 @@ class Target:
         from jobs.volumes.store import Stored
 
         library("zarr").create_array(
-            store=Stored(self.url, writing=True), name=ARRAY, shape=self.grid.shape, dtype=self.dtype,
-            chunks=chunk_of(self.grid.size), shards=self.grid.size, compressors=_compressor(self.dtype), fill_value=0,
-            dimension_names=("z", "y", "x"), attributes={"safelight": dict(self.about or {})},
+            store=Stored(self.url, writing=True), name=ARRAY, shape=(*self._front, *self.grid.shape),
+            dtype=self.dtype, chunks=(*((1,) if self.channels else ()), *chunk_of(self.grid.size)),
+            shards=(*self._front, *self.grid.size), compressors=_compressor(self.dtype), fill_value=0,
+            dimension_names=("c", "z", "y", "x")[not self.channels :], attributes={"safelight": dict(self.about or {})},
         )  # fmt: skip
 
     def _check(self) -> None:
         held = json.loads(storage.read(storage.join(self.url, ARRAY, "zarr.json")))
         found = (tuple(held["shape"]), tuple(held["chunk_grid"]["configuration"]["chunk_shape"]), held["data_type"])
-        wanted = (self.grid.shape, self.grid.size, self.dtype)
+        wanted = ((*self._front, *self.grid.shape), (*self._front, *self.grid.size), self.dtype)
         for name, there, now in zip(("shape", "block", "dtype"), found, wanted, strict=True):
             if there != now:
                 raise SpecError(f"{self.url} has {name} {there} and not {now}: choose another --output")
 
     def file(self, number: int) -> str:
         """Where a block's shard lies, relative to the group."""
-        return "/".join([ARRAY, "c", *map(str, self.grid.index(number))])
+        return "/".join([ARRAY, "c", *(["0"] if self.channels else []), *map(str, self.grid.index(number))])
 
     def writer(self) -> Writer:
         """What writes blocks, where it lives."""
@@ -120,12 +127,13 @@ class Writer:
             storage.remove(storage.join(self._target.url, file))
             return ""
         store, array = self._opened
-        array[block.write.slices] = self._fitting(block, values)
+        array[(..., *block.write.slices)] = self._fitting(block, values)
         return store.digests.pop(file) or ""
 
     def _fitting(self, block: Block, values: Array) -> Array:
-        if values.shape != block.write.shape:
-            raise JobFailed(f"block {block.number} must be {block.write.shape}, got {values.shape}")
+        shape = (*self._target._front, *block.write.shape)
+        if values.shape != shape:
+            raise JobFailed(f"block {block.number} must be {shape}, got {values.shape}")
         if not np.can_cast(values.dtype, self._target.dtype, "same_kind"):
             raise JobFailed(f"block {block.number} must hold {self._target.dtype}, got {values.dtype}")
         return values.astype(self._target.dtype, copy=False)

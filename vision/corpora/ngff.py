@@ -44,19 +44,26 @@ def scales(attributes: Mapping[str, Any]) -> tuple[Scale, ...]:
         raise ValueError(f"its multiscales make no sense: {type(error).__name__} {error}") from None
 
 
-def written(name: str, voxel_nm: Lengths | None, offset_nm: Lengths, paths: Sequence[str] = ("0",)) -> dict[str, Any]:
-    """Attributes of a group that holds a pyramid of (z, y, x) arrays, each half the one before.
+def written(
+    name: str, voxel_nm: Lengths | None, offset_nm: Lengths, paths: Sequence[str] = ("0",), channels: int = 0
+) -> dict[str, Any]:
+    """Attributes of a group that holds a pyramid of (z, y, x) arrays, or (c, z, y, x), each half the one before.
 
     Where the voxel size is not known, scales are counted in voxels, without a unit.
     """
     size = voxel_nm or (1.0, 1.0, 1.0)
     unit = {"unit": "nanometer"} if voxel_nm else {}
-    axes = [{"name": axis, "type": "space", **unit} for axis in "zyx"]
+    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
+    axes += [{"name": axis, "type": "space", **unit} for axis in "zyx"]
     datasets = []
     for level, path in enumerate(paths):
         here = [length * 2**level for length in size]
         first = [o + (h - s) / 2 for o, h, s in zip(offset_nm, here, size, strict=True)]
-        moves = [{"type": "scale", "scale": here}, {"type": "translation", "translation": first}]
+        front = ([1.0], [0.0]) if channels else ([], [])
+        moves = [
+            {"type": "scale", "scale": [*front[0], *here]},
+            {"type": "translation", "translation": [*front[1], *first]},
+        ]
         datasets.append({"path": path, "coordinateTransformations": moves})
     return {"ome": {"version": VERSION, "multiscales": [{"name": name, "axes": axes, "datasets": datasets}]}}
 

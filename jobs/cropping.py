@@ -10,7 +10,7 @@ from pydantic import Field
 from jobs.lesson import Learning
 
 
-class Cropping(Learning):
+class FromVolume(Learning):
     """What is learned of a volume."""
 
     room_takes: ClassVar[Mapping[str, str]] = {

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from jobs import storage
-from jobs.cropping import Cropping
+from jobs.cropping import FromVolume
 from jobs.recipe import Teaching
 from jobs.records import CORPUS
 from jobs.spec import Context, Plain, Report, SpecError
@@ -29,7 +29,7 @@ SMALL = 20_000
 """Pictures, each epoch counted, that one process trains on sooner than Ray Train starts."""
 
 
-class Train(Cropping, Teaching):
+class Train(FromVolume, Teaching):
     """Train a net on one split of a corpus, or on crops of a volume."""
 
     corpus: str | None = Field(None, description=CORPUS)

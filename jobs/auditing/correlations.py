@@ -13,6 +13,7 @@ from typing import Any
 from jobs.auditing import reporting
 from jobs.auditing.checked import Checked
 from jobs.spec import SpecError
+from vision.accumulator import Estimate
 from vision.fairness.correlation import Pair, pairs
 from vision.fairness.counts import Cube
 from vision.fairness.rates import TRUTH
@@ -45,7 +46,7 @@ def find(cube: Cube | None, columns: Sequence[str], level: float, outcome: str |
     for one in [*findings, *found]:
         strongest.setdefault(one.columns, one)
     metrics = {
-        ".".join(("npmi", *(called.get(name, name) for name in names))): one.estimate()
+        ".".join(("correlations", *(called.get(name, name) for name in names))): _strength(one)
         for names, one in strongest.items()
     }
     listed = [*findings, *(one for one in found if one.adjusted > level)][:MOST]
@@ -58,6 +59,12 @@ def find(cube: Cube | None, columns: Sequence[str], level: float, outcome: str |
         said.append(f"the table lists the {MOST:,} strongest of {len(found):,} pairs of values")
     rows = [_row(one, called, level) for one in listed]
     return Checked(metrics, {"correlations": reporting.table(rows)}, tuple(said))
+
+
+def _strength(one: Pair) -> Estimate:
+    """How strongly, whether together or apart: lower is better."""
+    found = one.estimate()
+    return found if found.value >= 0 else Estimate(-found.value, -found.high, -found.low, found.n)
 
 
 def _sentence(one: Pair, called: dict[str, str]) -> str:

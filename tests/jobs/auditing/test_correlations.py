@@ -43,8 +43,9 @@ def test_what_was_planted_is_named_with_its_label() -> None:
     assert snow["verdict"] == "together" and snow["npmi_low"] < snow["npmi"] < snow["npmi_high"]
     assert next(r for r in rows if (r["first"], r["second"]) == ("scene=grass", "animal=wolf"))["verdict"] == "apart"
     assert all(row["verdict"] == "not shown" for row in rows if "camera" in row["first"] + row["second"])
-    strongest = report.metrics["npmi.scene.animal"]
-    assert abs(strongest.value) >= abs(snow["npmi"]) and strongest.n == 2000
+    strongest = report.metrics["correlations.scene.animal"]
+    assert strongest.value >= abs(snow["npmi"]) and strongest.n == 2000
+    assert 0 < strongest.low < strongest.value < strongest.high <= 1
     said = "\n".join(report.notes)
     assert "4 of 20 pairs of values go together, or keep apart, more than by chance" in said
     assert "scene=snow and animal=wolf go together" in said
@@ -60,7 +61,7 @@ def test_nothing_is_found_where_there_is_nothing_and_that_is_no_proof() -> None:
 
 def test_groups_are_correlated_with_labels_too() -> None:
     report = audit(0.5, by=("scene",), order=1)
-    assert "npmi.scene.animal" in report.metrics
+    assert "correlations.scene.animal" in report.metrics
     assert {dict(cell)["scene"] for cell, _ in report.groups} == {"snow", "grass"}
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from jobs import storage
 from vision.corpus import Corpus, Shard
 from vision.model import Model, save
 from vision.preprocessing import Preprocessing
@@ -98,3 +99,10 @@ def tree(folder: str | Path) -> dict[str, bytes]:
     root = Path(folder)
     files = (p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def copy_up(folder: str | Path, url: str) -> str:
+    """The files below a folder at a URL; returns the URL."""
+    for name, data in tree(folder).items():
+        storage.write(storage.join(url, name), data)
+    return url

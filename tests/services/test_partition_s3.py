@@ -8,14 +8,9 @@ from jobs import storage
 from jobs.partition import Partition
 from jobs.partitioning import output
 from tests.geo import photos, split, write_corpus
-from tests.making import tree
+from tests.making import copy_up
 from tests.services.conftest import S3Server
 from vision.corpus import Corpus
-
-
-def copy_up(folder: Path, url: str) -> None:
-    for name, data in tree(folder).items():
-        storage.write(storage.join(url, name), data)
 
 
 def test_cells_on_s3(s3_server: S3Server, tmp_path: Path) -> None:

@@ -13,14 +13,8 @@ from jobs.evaluate import Evaluate
 from jobs.predict import Predict
 from jobs.spec import JobFailed
 from jobs.verifying import problems
-from tests.making import CorpusMaker, rows_of, tree
+from tests.making import CorpusMaker, copy_up, rows_of, tree
 from tests.services.conftest import S3Server
-
-
-def copy_up(folder: str, url: str) -> str:
-    for name, data in tree(folder).items():
-        storage.write(storage.join(url, name), data)
-    return url
 
 
 def test_files_come_back_as_they_went(s3_server: S3Server) -> None:

@@ -25,7 +25,9 @@ class FromVolume(Learning):
     truth: str | None = Field(None, description="volume: labels of the same voxels; 0 = boundary, or no neuron")
     roi: str | None = Field(None, description="volume: box to learn from, Z0:Z1,Y0:Y1,X0:X1; default: all")
     scale: int = Field(0, ge=0, description="volume: which array of a pyramid; 0: full resolution")
-    crop: tuple[int, ...] = Field((1, 160, 160), description="volume: voxels of a crop, Z,Y,X; nets of pictures: Z=1")
+    crop: tuple[int, ...] = Field(
+        (1, 160, 160), min_length=1, description="volume: voxels of a crop, Z,Y,X; nets of pictures: Z=1"
+    )
     crops: int = Field(512, ge=1, description="volume: crops of an epoch, drawn by (seed, epoch, number)")
     targets: Literal["boundaries", "affinities"] = Field("boundaries", description="volume: what labels teach")
     offsets: str | None = Field(

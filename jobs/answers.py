@@ -43,6 +43,7 @@ class Answers:
         table: the aligned table, where there is none.
         shards: the corpus' shards that have answers.
         partial: whether they answer a subset of each shard.
+        marks: columns that came later, by `id`, one row each.
     """
 
     output: str
@@ -52,6 +53,7 @@ class Answers:
     table: pa.Table | None = None
     shards: tuple[str, ...] = ()
     partial: bool = False
+    marks: pa.Table | None = None
 
     @classmethod
     def of(cls, output: str, reading: Reading) -> Answers:
@@ -92,8 +94,17 @@ class Answers:
     def tables(self) -> Iterator[pa.Table]:
         """Aligned rows, a table for each shard or run of rows."""
         if self.table is not None:
-            yield from pieces(self.table)
-        yield from map(self.piece, self.shards)
+            yield from map(self._marked, pieces(self.table))
+        yield from (self._marked(self.piece(file)) for file in self.shards)
+
+    def _marked(self, table: pa.Table) -> pa.Table:
+        """Rows with what came later beside them, in place of columns of the same name."""
+        if self.marks is None:
+            return table
+        places = pc.index_in(table["id"], value_set=self.marks["id"].combine_chunks())
+        late = self.marks.drop_columns(["id"]).take(places)
+        table = table.drop_columns([name for name in late.column_names if name in table.column_names])
+        return pa.table({name: one[name] for one in (table, late) for name in one.column_names})
 
     def batches(self) -> Iterator[Batch]:
         """The same as columns for metrics."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from jobs import ceilings, dueling, flow, maps, measuring, overlapping, published, storage, tables
+from jobs import ceilings, dueling, flow, maps, measuring, overlapping, published, related, storage, tables
 from jobs.answers import Answers, from_table
 from jobs.asking import Predicting, title
 from jobs.engine import commit
@@ -46,6 +46,14 @@ class Evaluate(Predicting):
         None, description="JSON: parameters of the metrics; geolocation: thresholds_km, inclusive, formula, radius_km"
     )
     against: str | None = Field(None, description="geolocation: predictions or a table to play, round by round")
+    train_corpus: str | None = Field(
+        None, description="corpus of the training: test records with relatives there are marked and scored apart"
+    )
+    train_split: str | None = Field(None, description="its split")
+    related_by: tuple[str, ...] = Field(
+        (), description="columns whose equal values make relatives; geolocation: author,album where they are"
+    )
+    related_km: float = Field(1.0, ge=0, description="geolocation: photos taken so near to each other are relatives")
     against_columns: tuple[str, ...] = Field((), description="roles of its columns; default: those of --columns")
 
     def estimate(self, context: Context) -> Mapping[str, str]:
@@ -100,9 +108,11 @@ class Evaluate(Predicting):
         room = names.room(task)
         answers.check_scorable(task, room.NEEDS)
         self._offered(room, task)
+        answers, leakage, remarks = self._related(answers, room)
+        by = (*self.by, related.MARK) if leakage else self.by
         suite, worst = measuring.suite(room, task, answers.corpus, self.measure), room.worst(answers.corpus)
         highest = Suite(ceilings.of(room, self.cells))
-        states: list[Accumulator] = [suite, worst, highest, ByGroup(suite, self.by, self.order)]
+        states: list[Accumulator] = [suite, worst, highest, ByGroup(suite, by, self.order)]
         overall, worst, highest, broken_down = flow.fold(answers, Suite(tuple(states))).states
         groups = {cell: state.compute() for cell, state in broken_down.groups()}
         metrics = overall.compute()
@@ -117,11 +127,21 @@ class Evaluate(Predicting):
             groups=tuple((dict(cell), found) for cell, found in groups.items()),
             output=answers.output,
             errors=errors,
-            tables={**own, **known, **overall.tables(), **drawn, **match},
+            tables={**own, **known, **overall.tables(), **drawn, **match, **leakage},
             tags=answers.tags,
             examples=examples(answers, worst.notable()),
-            notes=notes,
+            notes=(*notes, *remarks),
         )
+
+    def _related(self, answers: Answers, room: Any) -> tuple[Answers, dict[str, Any], tuple[str, ...]]:
+        """The answers, marked where they have relatives in training, if that is asked for; a table and sentences."""
+        if self.train_corpus is None:
+            if self.train_split or self.related_by:
+                raise SpecError("train_corpus: relatives are looked for in a corpus: name it")
+            return answers, {}, ()
+        asked = related.Asked(self.train_corpus, self.train_split, self.related_by, self.related_km)
+        marked, counts, remarks = related.marked(answers, asked, room)
+        return marked, {"leakage": counts}, remarks
 
     def _match(
         self, answers: Answers, room: Any, metrics: dict[str, Estimate], groups: dict[Cell, dict[str, Estimate]]

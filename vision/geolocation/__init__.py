@@ -14,6 +14,8 @@ from vision.geolocation.ceiling import Ceiling
 from vision.geolocation.distance import Distance, Formula
 from vision.geolocation.drawn import CellAccuracy, Lines
 from vision.geolocation.duel import ROUND, Duel
+from vision.geolocation.leakage import SAME as RELATED_BY
+from vision.geolocation.leakage import marked as related
 from vision.geolocation.paired import higher_is_better, per_cell, per_image
 from vision.geolocation.planet import objective, portrait, predictor
 from vision.geolocation.references import references
@@ -22,8 +24,8 @@ from vision.geolocation.worst import Farthest
 from vision.sphere import EARTH_KM
 
 __all__ = [
-    "NEEDS", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image", "pictures",
-    "portrait", "predictor", "references", "suite", "worst",
+    "NEEDS", "RELATED_BY", "ROUND", "ceiling", "duel", "higher_is_better", "objective", "per_cell", "per_image",
+    "pictures", "portrait", "predictor", "references", "related", "suite", "worst",
 ]  # fmt: skip
 
 

@@ -1,0 +1,103 @@
+"""What a worker needs does not grow with the volume: memory by the block, and time by the voxel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.segment import Segment
+from tests import neurites
+from vision.connectomics.blocks import Grid
+
+pytest.importorskip("bioimage_cpp")
+zarr = pytest.importorskip("zarr")
+
+ROOT = Path(__file__).parents[2]
+LIMIT_MB = 256
+PROGRAM = """
+import resource, sys
+# No more than this may be asked of the system at all, used or not: stacks of threads and reserves of libraries too.
+resource.setrlimit(resource.RLIMIT_DATA, (640 * 2**20,) * 2)
+from jobs.segment import Segment
+Segment(
+    affinities="{volume}", offsets="{offsets}", output="{output}", block=(64,), halo=(8,), workers=0,
+    thresholds=(0.5,), method="threshold", from_stage="{stage}", to_stage="{stage}",
+).run()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+NEAREST = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
+OFFSETS = (
+    *NEAREST,
+    *((-n, 0, 0) for n in (2, 3, 4)),
+    *((0, -n, 0) for n in (9, 18, 27)),
+    *((0, 0, -n) for n in (9, 18, 27)),
+)
+
+
+def affinities(place: str, side: int) -> int:
+    """Twelve channels of float32 affinities; how many bytes they are."""
+    shape = (side, side, side)
+    array = zarr.create_array(place, shape=(12, *shape), dtype="float32", chunks=(1, 64, 64, 64))
+    for block in Grid(shape, (64, 64, 64)):
+        open_ = 1 - neurites.boundary(block.write, noise=100).astype(np.float32) / 255
+        array[(slice(None), *block.write.slices)] = np.broadcast_to(open_, (12, *open_.shape))
+    return int(array.nbytes)
+
+
+def peak_mb(volume: str, output: str, stage: str) -> float:
+    """Peak memory of a process that does one stage."""
+    offsets = ";".join(",".join(map(str, offset)) for offset in OFFSETS)
+    program = PROGRAM.format(volume=volume, output=output, stage=stage, offsets=offsets)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return float(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_volume_twenty_times_the_memory_of_a_worker() -> None:
+    """5 GB of affinities, by stages of at most 256 MB; eight blocks need what 512 do."""
+    assert affinities("large.zarr", 476) >= 20 * LIMIT_MB * 2**20
+    affinities("small.zarr", 192)
+    stages = ("fragments", "edges", "agglomerate", "relabel")
+    small, large = ({s: peak_mb(f"{size}.zarr", f"{size}-out", s) for s in stages} for size in ("small", "large"))
+    print(f"peak MB of stages on 27 blocks {small}, on 512 blocks {large}")
+    for stage in ("fragments", "edges", "relabel"):
+        assert large[stage] < LIMIT_MB, f"{stage} took {large[stage]:.0f} MB"
+        assert large[stage] < small[stage] + 25, f"{stage} grew from {small[stage]:.0f} to {large[stage]:.0f} MB"
+
+
+def speed(side: int, output: str) -> float:
+    """Mvox a CPU second of all stages but agglomeration, in blocks of 32^3."""
+    place = f"{side}.zarr"
+    if not Path(place).exists():
+        array = zarr.create_array(place, shape=(side,) * 3, dtype="uint8", chunks=(64, 64, 64))
+        for block in Grid((side,) * 3, (64, 64, 64)):
+            array[block.write.slices] = neurites.boundary(block.write)
+    seconds = 0.0
+    for first, last in (("fragments", "edges"), ("agglomerate", "agglomerate"), ("relabel", "relabel")):
+        job = Segment(
+            boundaries=place, output=output, block=(32,), halo=(8,), workers=0, thresholds=(0.5,), method="threshold",
+            **{"from": first, "to": last},
+        )  # fmt: skip
+        started = time.process_time()
+        job.run()
+        seconds += (time.process_time() - started) * (first != "agglomerate")
+    return side**3 / 1e6 / seconds
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_speed_does_not_fall_from_64_to_4096_blocks() -> None:
+    speed(128, "warm")
+    few = max(speed(128, f"few-{n}") for n in range(3))
+    many = speed(512, "many")
+    print(f"64 blocks {few:.2f} Mvox a CPU second, 4,096 blocks {many:.2f}")
+    assert many > 0.85 * few

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+import yaml
 
 from cluster.commands import job_class
+from cluster.schedule.reading import parse
 from jobs.spec import Report
 from tests.audited import GENDERS
+from tests.vision.fairness.test_taxonomy import DATA
 
 README = (Path(__file__).parents[3] / "vision" / "fairness" / "README.md").read_text()
 COMMANDS = [
@@ -51,7 +54,7 @@ def run(words: list[str]) -> Report:
 
 def test_the_recipe_finds_what_the_paper_found() -> None:
     faces()
-    who, whom, odds, people, twice, given = map(run, COMMANDS)
+    who, whom, odds, people, twice, given = map(run, COMMANDS[:6])
     assert who.metrics["share.entropy.tone.gender"].value > 0.99
     assert "groups of tone, gender are annotated by two of us" in who.notes
     worst = whom.tables["disparities"].to_pylist()[-3:]
@@ -61,3 +64,29 @@ def test_the_recipe_finds_what_the_paper_found() -> None:
     assert people.tables["persons"].num_rows == people.tables["groups_tested"].num_rows
     assert 0.9 < twice.metrics["kappa.gender"].value < 1
     assert given.metrics["rate.difference"].value == 38.5
+    card = whom.files["card.md"]
+    assert "## Whom the answers fail" in card
+    assert "subject" not in card.split("```yaml")[0]
+
+
+def test_where_from_and_of_what() -> None:
+    wnids = ["n02084071", "n11111111", "n00001930", "n02084071"]
+    place = {"latitude": [48.9, 48.8, 40.4, 0.5], "longitude": [2.3, 2.4, -3.7, -30.0]}
+    pacsv.write_csv(pa.table({**place, "wnid": wnids}), "photos.csv")
+    Path("places.csv").write_text("country,latitude,longitude\nFR,48.85,2.35\nES,40.42,-3.7\n")
+    Path("people.csv").write_text("country,population\nFR,68000000\nES,48000000\n")
+    Path("WordNet-3.0/dict").mkdir(parents=True)
+    Path("WordNet-3.0/dict/data.noun").write_text(DATA)
+    Path("flagged.txt").write_text("n11111111\n")
+    where, what = map(run, COMMANDS[6:])
+    found = {row["group"]: row["images"] for row in where.tables["per_capita"].to_pylist()}
+    assert found == {"country=FR": 2, "country=ES": 1}
+    assert what.metrics["flagged.images"].value == 0.25
+    assert {row["synset"]: row["images"] for row in what.tables["subtrees"].to_pylist()}["n02084071"] == 3
+
+
+def test_the_entry_for_every_night_is_one() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (entry,) = parse(yaml.safe_load(block))
+    assert (entry.job, entry.against, len(entry.gates)) == ("audit", "latest", 2)
+    assert entry.fields["by"] == ["tone", "gender"]

@@ -67,7 +67,7 @@ def test_pairs_and_tables() -> None:
     }
     with pytest.raises(ValueError, match="line 1 is no pair of a synset and one below it: 'n00000001'"):
         wordnet.from_pairs([ENTITY])
-    rows = [
+    rows: list[dict[str, str | None]] = [
         {"wnid": DOG, "parents": f"{PET};{ENTITY}", "lemma": "dog"},
         {"wnid": ENTITY, "parents": None, "lemma": None},
     ]

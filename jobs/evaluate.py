@@ -84,6 +84,8 @@ class Evaluate(Predicting):
         """Refuse what the room of the task does not have, before any work is done, as far as the task is known."""
         task = self.task or "classification"
         published.check(task, self.reference)
+        if self.train_corpus is None and (self.train_split or self.related_by):
+            raise SpecError("train_corpus: relatives are looked for in a corpus: name it")
         if self.task or not self.model:
             self._offered(names.room(task), task)
 
@@ -136,8 +138,6 @@ class Evaluate(Predicting):
     def _related(self, answers: Answers, room: Any) -> tuple[Answers, dict[str, Any], tuple[str, ...]]:
         """The answers, marked where they have relatives in training, if that is asked for; a table and sentences."""
         if self.train_corpus is None:
-            if self.train_split or self.related_by:
-                raise SpecError("train_corpus: relatives are looked for in a corpus: name it")
             return answers, {}, ()
         asked = related.Asked(self.train_corpus, self.train_split, self.related_by, self.related_km)
         marked, counts, remarks = related.marked(answers, asked, room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -43,6 +44,7 @@ def body() -> None:
 def test_there_are_commands() -> None:
     assert [words[0] for words in COMMANDS] == [
         "ingest", "partition", "partition", "predict", "predict", "heads", "predict", "evaluate", "im2gps", "evaluate",
+        "explain", "explain",
     ]  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def test_planet_on_a_laptop() -> None:
     photos(3000)
     body()
     reports = [run(words) for words in COMMANDS]
-    learnt, scored, neighbours, played = reports[5], reports[7], reports[8], reports[9]
+    learnt, scored, neighbours, played, explained, one = (reports[n] for n in (5, 7, 8, 9, 10, 11))
     blind, seen = guess().metrics["within_750_km"], scored.metrics["within_750_km"]
     assert seen.n == blind.n == 750 and seen.value > 3 * blind.value and seen.low > blind.high
     assert learnt.metrics["within_750_km"] == seen
@@ -61,3 +63,7 @@ def test_planet_on_a_laptop() -> None:
     assert seen.value > most / 3
     assert neighbours.metrics["within_750_km"].low > blind.high
     assert any("duel" in name or "rounds" in name for name in [*played.metrics, *played.tables])
+    assert explained.metrics["mapped"].n == 100 and explained.tables["mean_map"].num_rows == 6 * 6
+    assert [example.id for example in one.examples] == ["0.png"]
+    maps = {path.stem: json.loads(path.read_text())["features"] for path in Path("maps").iterdir()}
+    assert set(maps) == {"map_coarse", "map_fine", "map_lines", "map_probability"} and all(maps.values())

@@ -20,8 +20,9 @@ import numpy as np
 
 from vision.accumulator import Array
 from vision.connectomics.edges import Edges
-from vision.connectomics.queue import merged
+from vision.connectomics.queue import Pool, Quantiles, in_order
 from vision.connectomics.relabel import Lookup
+from vision.connectomics.rounds import Active, Joined, in_rounds
 from vision.connectomics.unionfind import joined, places
 from vision.sets import smallest
 
@@ -68,6 +69,8 @@ class Joins:
 def greedy(ids: Array, edges: Edges, highest: float = 1.0, quantile: float | None = None) -> Joins:
     """Join the pair with the lowest boundary, pool, and again, until `highest` is passed.
 
+    300,000 edges take about a second, and some 300 bytes an edge at their peak; quantiles ten times as long.
+
     Args:
         ids: (N,) uint64, every fragment.
         edges: of the whole volume; with a histogram if `quantile` is asked for.
@@ -82,8 +85,17 @@ def greedy(ids: Array, edges: Edges, highest: float = 1.0, quantile: float | Non
         raise ValueError(f"quantile must be in 0..1 of edges with histograms, got {quantile} of {edges.bins} bins")
     nodes = np.sort(np.asarray(ids, np.uint64))
     rows = places(nodes, edges.pairs)
-    pairs, scores = merged(len(nodes), rows, edges, highest, quantile)
-    return Joins(nodes, pairs, np.maximum.accumulate(scores) if len(scores) else scores)
+    active, mean = Active.of(rows, edges), edges.mean
+    if quantile is not None:
+        found = in_order(len(nodes), active, Quantiles(active, mean, edges.histogram, quantile), highest)
+        return Joins(nodes, rows[found.closest], np.maximum.accumulate(found.score))
+    parts, left = in_rounds(len(nodes), active, mean, highest)
+    if not parts or (left.score <= highest).any():
+        left = left.some(np.argsort(left.row))
+        parts.append(in_order(len(nodes), left, Pool(left, mean), highest))
+    found = Joined(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    order = np.lexsort((found.row, found.score))
+    return Joins(nodes, rows[found.closest[order]], found.score[order])
 
 
 def without_small(lookup: Lookup, sizes: Array, edges: Edges, least: int) -> Lookup:

@@ -2,7 +2,7 @@
 
 Entries that are out of date stay in the heap until they come up. The node with more neighbours swallows the other, so
 that an edge moves at most log2 N times. Of edges with equal scores the one that holds the smallest row of the table of
-edges goes first, which does not depend on who swallowed whom. A million edges take some ten seconds.
+edges goes first, which does not depend on who swallowed whom. A million edges take some ten seconds and half a GB.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import heapq
 import numpy as np
 
 from vision.accumulator import Array
-from vision.connectomics.edges import Edges
 from vision.connectomics.faces import UNIT
+from vision.connectomics.rounds import Active, Joined
 
 
 class Pool:
     """What lies between two sets, by edge, for scores that are means; and where they are closest."""
 
-    def __init__(self, edges: Edges) -> None:
-        self.count: list[int] = edges.count.tolist()
-        self.total: list[int] = edges.total.tolist()
-        self.closest: list[tuple[float, int]] = list(zip(edges.mean.tolist(), range(len(edges)), strict=True))
+    def __init__(self, active: Active, mean: Array) -> None:
+        self.count: list[int] = active.count.tolist()
+        self.total: list[int] = active.total.tolist()
+        self.closest: list[tuple[float, int]] = list(
+            zip(mean[active.closest].tolist(), active.closest.tolist(), strict=True)
+        )
 
     def score(self, edge: int) -> float:
         """Mean boundary, 0..1."""
@@ -37,9 +39,9 @@ class Pool:
 class Quantiles(Pool):
     """The same for scores that are a quantile of the faces' values."""
 
-    def __init__(self, edges: Edges, quantile: float) -> None:
-        super().__init__(edges)
-        self.histogram, self.quantile = edges.histogram.copy(), quantile
+    def __init__(self, active: Active, mean: Array, histogram: Array, quantile: float) -> None:
+        super().__init__(active, mean)
+        self.histogram, self.quantile = histogram.copy(), quantile
 
     def score(self, edge: int) -> float:
         """Middle of the bin that holds the quantile, 0..1."""
@@ -52,39 +54,34 @@ class Quantiles(Pool):
         self.histogram[kept] += self.histogram[gone]
 
 
-def merged(count: int, rows: Array, edges: Edges, highest: float, quantile: float | None) -> tuple[Array, Array]:
-    """All joins up to a score.
+def in_order(count: int, active: Active, pool: Pool, highest: float) -> Joined:
+    """All joins up to a score, the lowest first.
 
     Args:
         count: of nodes.
-        rows: (E, 2) int64, the two nodes of each edge of `edges`; each pair once.
+        active: edges with rising `row`; each pair once.
+        pool: of the same edges.
         highest: the score after which it ends, 0..1.
-        quantile: None for the mean.
-
-    Returns:
-        (M, 2) int64, for each join in order the two nodes, one of each side, with the lowest mean boundary between them
-        (a row of `rows`, no row twice), and (M,) float64 scores.
     """
-    pool = Pool(edges) if quantile is None else Quantiles(edges, quantile)
     around: list[dict[int, int]] = [{} for _ in range(count)]  # neighbour to edge
-    touching: list[tuple[int, int]] = [(int(u), int(v)) for u, v in rows.tolist()]
-    ends = list(touching)
+    ends: list[tuple[int, int]] = list(zip(active.low.tolist(), active.high.tolist(), strict=True))
     for edge, (u, v) in enumerate(ends):
         around[u][v] = around[v][u] = edge
     version = [0] * len(ends)
     heap = [(score, edge, 0) for edge in range(len(ends)) if (score := pool.score(edge)) <= highest]
     heapq.heapify(heap)
-    pairs, scores = [], []
+    found: list[tuple[float, int, int]] = []
     while heap:
         score, edge, made = heapq.heappop(heap)
         if version[edge] != made:
             continue
-        pairs.append(touching[pool.closest[edge][1]])
-        scores.append(score)
+        found.append((score, edge, pool.closest[edge][1]))
         for changed in _swallow(edge, around, ends, version, pool):
             if (value := pool.score(changed)) <= highest:
                 heapq.heappush(heap, (value, changed, version[changed]))
-    return np.array(pairs, np.int64).reshape(-1, 2), np.array(scores, np.float64)
+    scores, chosen, closest = zip(*found, strict=True) if found else ((), (), ())
+    row = active.row[np.array(chosen, np.int64)]
+    return Joined(np.array(scores, np.float64), row, np.array(closest, np.int64))
 
 
 def _swallow(

@@ -65,6 +65,19 @@ def test_the_queue_joins_what_a_full_search_joins(seed: int, nodes: int, levels:
     assert as_dict(stopped) == expected
 
 
+@pytest.mark.parametrize("levels", [3, 511])
+@pytest.mark.parametrize("few", [0, 3, 10**9])
+def test_rounds_and_the_queue_make_one_history(levels: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All by the queue (0), half and half, all that can be in rounds: the same pairs, scores and order."""
+    graphs = [random_graph(seed, 120, 600, levels) for seed in range(8)]
+    usual = [greedy(*graph, 0.7) for graph in graphs]
+    monkeypatch.setattr("vision.connectomics.rounds._FEW", few)
+    for graph, expected in zip(graphs, usual, strict=True):
+        found = greedy(*graph, 0.7)
+        assert len(found.scores) > 20 and np.array_equal(found.scores, expected.scores)
+        assert np.array_equal(found.pairs, expected.pairs)
+
+
 @given(st.integers(0, 2**32), st.integers(2, 10), st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_quantiles_too(seed: int, nodes: int, threshold: float) -> None:

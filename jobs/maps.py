@@ -147,11 +147,13 @@ class _Cells:
         from vision.geolocation.outlines import outline
 
         strength, tokens, titled = self.strength(self.values), s2.tokens(self.ids), len(self.ids) <= _TITLED
+        # Neighbours of one strength are told apart by a line, as long as there is room for lines.
+        edge = ' style="stroke:var(--paper);stroke-width:.5"' if titled else ""
         for row in np.argsort(strength, kind="stable"):
             rings = outline(self.ids[row : row + 1])
             path = "".join(f"M{'L'.join(f'{_x(a):.1f} {_y(b):.1f}' for a, b in ring[:-1])}Z" for ring in rings)
             title = f"<title>{tokens[row]}: {escape(self.says[row])}</title>" if titled else ""
-            shape = f'<path class="dot" stroke="none" fill-opacity="{strength[row]:.2f}" d="{path}"'
+            shape = f'<path class="dot"{edge} fill-opacity="{strength[row]:.2f}" d="{path}"'
             yield f"{shape}>{title}</path>" if title else f"{shape}/>"
 
 

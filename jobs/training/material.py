@@ -15,7 +15,7 @@ from jobs.training import crops
 from jobs.training.crops import Crops
 from jobs.training.rows import survey
 from jobs.training.source import Lesson, Source
-from jobs.training.starting import Beginning
+from jobs.training.starting import Beginning, Shape
 from jobs.volumes.opening import opened
 from vision import names
 from vision.augmentation import Augmentation
@@ -50,8 +50,9 @@ class Material(Protocol):
     @property
     def usual(self) -> Preprocessing | None: ...
 
-    def shape(self, begun: Beginning) -> tuple[int, ...]:
-        """What a net gets of one record, (C, ...)."""
+    @property
+    def shape(self) -> Shape | None:
+        """Says what a net gets of one record, (C, ...); None: a picture as the preprocessing gives it."""
         ...
 
     def source(self, begun: Beginning) -> Source:
@@ -85,7 +86,7 @@ def material(job: Train) -> Material:
 class Records:
     """Records of a corpus."""
 
-    usual = None
+    usual = shape = None
 
     def __init__(self, job: Train) -> None:
         self._job, self._reading = job, flow.read(job)
@@ -94,9 +95,6 @@ class Records:
             self.augmentation = Augmentation.parse(job.augment)
         except ValueError as error:
             raise SpecError(str(error)) from None
-
-    def shape(self, begun: Beginning) -> tuple[int, ...]:
-        return 3, *begun.model.preprocessing.size
 
     def source(self, begun: Beginning) -> Source:
         return survey(self._reading, self._objective)
@@ -168,10 +166,9 @@ class Voxels:
         """Grey levels as they are; how they are normalised is told by the model's `decoding`."""
         return Preprocessing(resize=self.crop[1:], crop=None, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
-    def shape(self, begun: Beginning) -> tuple[int, ...]:
-        if self._planar(begun):
-            return self.crop
-        return 1, *self.crop
+    @property
+    def shape(self) -> Shape:
+        return lambda begun: self.crop if self._planar(begun) else (1, *self.crop)
 
     def _planar(self, begun: Beginning) -> bool:
         planar = dimensions(begun.net) == 2

@@ -136,9 +136,9 @@ def _check(begun: Beginning, objective: Lesson, shape: Shape) -> None:
             outputs = begun.net.eval()(torch.zeros(2, *sides))
     except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        size, what = "x".join(map(str, sides[1:])), "pictures" if len(sides) == 3 else "crops"
-        given = "that preprocess gives" if sides[0] == 3 else "that are cut"
-        raise SpecError(f"net: it cannot take the {what} of {size} {given}: {reason}") from None
+        size = "x".join(map(str, sides[1:]))
+        what = f"pictures of {size} that preprocess gives" if shape is _picture else f"crops of {size}"
+        raise SpecError(f"net: it cannot take the {what}: {reason}") from None
     try:
         objective.check_outputs(outputs)
     except ValueError as error:

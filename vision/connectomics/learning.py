@@ -69,10 +69,11 @@ class Objective:
     @property
     def reach(self) -> Zyx:
         """How far beyond a crop labels must be known, the same on both sides."""
-        far = [max((abs(offset[axis]) for offset in self.offsets), default=int(axis > 0)) for axis in range(3)]
+        near = (int(self.crop[0] > 1), 1, 1)
+        far = [max((abs(offset[axis]) for offset in self.offsets), default=near[axis]) for axis in range(3)]
         # Crops are transposed: y and x reach as far as the farther one.
         plane = max(far[1:]) + self.erode
-        return far[0] if self.crop[0] > 1 or self.offsets else 0, plane, plane
+        return far[0], plane, plane
 
     @cached_property
     def decoding(self) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vision.accumulator import Array
-from vision.connectomics.grouped import by_pair, run_starts
+from vision.connectomics.grouped import run_starts, summed_by_pair
 
 
 def _none(kind: type) -> Array:
@@ -54,8 +54,7 @@ class Contingency:
     @classmethod
     def rows(cls, truth: Array, segments: Array, counts: Array) -> Contingency:
         """From rows (N,) in any order, with repeats."""
-        groups = by_pair(np.asarray(truth, np.uint64), np.asarray(segments, np.uint64))
-        return cls(groups.first, groups.second, groups.sums(np.asarray(counts, np.int64)))
+        return cls(*summed_by_pair(np.asarray(truth), np.asarray(segments), np.asarray(counts, np.int64)))
 
     @classmethod
     def total(cls, tables: Iterable[Contingency]) -> Contingency:

@@ -80,6 +80,41 @@ def by_pair(first: Array, second: Array) -> Groups:
     return Groups(order, starts, place, a[starts][place], b[starts][place])
 
 
+def summed_by_pair(first: Array, second: Array, amounts: Array) -> tuple[Array, Array, Array]:
+    """Distinct pairs (K,) uint64 each, sorted, and the sums (K,) int64 of amounts (N,) int64, not negative.
+
+    Where a pair and its amount fit into 64 bits, those are sorted as they are, several times as fast as rows.
+    """
+    if not len(first):
+        return np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64)
+    (a, base_a), (b, base_b) = _close(first), _close(second)
+    wide_b, wide_n = int(b.max()).bit_length(), int(amounts.max()).bit_length()
+    if int(a.max()).bit_length() + wide_b + wide_n > 64:
+        groups = by_pair(first.astype(np.uint64), second.astype(np.uint64))
+        return groups.first, groups.second, groups.sums(amounts)
+    keys = ((a << np.uint64(wide_b)) | b) << np.uint64(wide_n) | amounts.astype(np.uint64)
+    keys.sort()
+    pairs = keys >> np.uint64(wide_n)
+    starts = run_starts(pairs)
+    sums = np.add.reduceat((keys & np.uint64((1 << wide_n) - 1)).astype(np.int64), starts)
+    pairs = pairs[starts]
+    a, b = pairs >> np.uint64(wide_b), pairs & np.uint64((1 << wide_b) - 1)
+    return _far(a, base_a), _far(b, base_b), sums
+
+
+def _close(ids: Array) -> tuple[Array, int]:
+    """Ids moved down so that the least one other than 0 is 1, and by how much."""
+    found = ids.astype(np.uint64)
+    some = found[found != 0]
+    base = int(some.min()) - 1 if len(some) else 0
+    return np.where(found != 0, found - np.uint64(base), np.uint64(0)), base
+
+
+def _far(ids: Array, base: int) -> Array:
+    """The reverse of `_close`."""
+    return np.where(ids != 0, ids + np.uint64(base), np.uint64(0))
+
+
 def _keys(first: Array, second: Array) -> tuple[Array, bool]:
     """A key (N,) uint64 of each pair, and whether it sorts like the pair."""
     if not len(first):

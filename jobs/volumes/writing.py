@@ -25,7 +25,7 @@ from vision.corpora.volumes import Lengths
 
 ARRAY = "0"
 CHUNK = 64
-"""Voxels along an axis of what is read at once, inside a shard, at most."""
+"""Voxels along an axis of what is read at once, inside a shard, where they divide it."""
 
 
 @dataclass(frozen=True)
@@ -140,15 +140,15 @@ class Writer:
 
 
 def chunk_of(block: Zyx) -> Zyx:
-    """The chunk of a shard: along each axis the largest divisor up to `CHUNK`, or the whole where that is a sliver.
+    """The chunk of a shard: along each axis the divisor that is nearest to `CHUNK`, by ratio.
 
-    >>> chunk_of((128, 33, 131))
-    (64, 33, 131)
+    >>> chunk_of((128, 33, 125)), chunk_of((200, 131, 1000))
+    ((64, 33, 125), (50, 131, 50))
     """
 
     def along(size: int) -> int:
-        best = max(n for n in range(1, min(size, CHUNK) + 1) if size % n == 0)
-        return best if best >= 16 or size <= 16 else size
+        divisors = (n for n in range(1, size + 1) if size % n == 0)
+        return min(divisors, key=lambda n: max(n / CHUNK, CHUNK / n))
 
     return along(block[0]), along(block[1]), along(block[2])
 

@@ -13,8 +13,11 @@ import yaml
 
 from cluster.commands import job_class
 from cluster.schedule.reading import parse
+from jobs.predict import Predict
 from jobs.spec import Report
 from tests.audited import GENDERS
+from tests.jobs.auditing.test_duplicates import with_splits
+from tests.making import picture
 from tests.vision.fairness.test_taxonomy import DATA
 
 README = (Path(__file__).parents[3] / "vision" / "fairness" / "README.md").read_text()
@@ -78,11 +81,34 @@ def test_where_from_and_of_what() -> None:
     Path("WordNet-3.0/dict").mkdir(parents=True)
     Path("WordNet-3.0/dict/data.noun").write_text(DATA)
     Path("flagged.txt").write_text("n11111111\n")
-    where, what = map(run, COMMANDS[6:])
+    where, what = map(run, COMMANDS[6:8])
     found = {row["group"]: row["images"] for row in where.tables["per_capita"].to_pylist()}
     assert found == {"country=FR": 2, "country=ES": 1}
     assert what.metrics["flagged.images"].value == 0.25
     assert {row["synset"]: row["images"] for row in what.tables["subtrees"].to_pylist()}["n02084071"] == 3
+
+
+def test_can_the_data_be_trusted(small_model: str, tmp_path: Path) -> None:
+    train = [(f"train-{n}", picture(n % 3, n), n % 3) for n in range(60)]
+    test = [(f"test-{n}", picture(n % 3, n + 500), (n + (n < 4)) % 3) for n in range(90)]  # four are called wrong
+    test[10] = ("test-10", train[20][1], 2)
+    with_splits(tmp_path / "faces", test, train, 40)
+    rng = np.random.default_rng(0)
+    ids = [row[0] for row in test + train]
+    cameras = [("a" if label == 0 else "b") for _, _, label in test + train]
+    people = pa.table({"id": ids, "person": [f"p{n}" for n in rng.integers(0, 200, 150)], "camera": cameras})
+    pacsv.write_csv(people, "people.csv")
+    asked = {"corpus": "faces", "split": "test", "model": small_model, "output": "answers", "kernel": "torch"}
+    Predict.parse({**asked, "workers": 0, "keep_logits": True}).run()
+    relatives, labels, together = map(run, COMMANDS[8:])
+    assert (
+        relatives.metrics["duplicates.across"].value >= 1 / 90
+    )  # such simple shapes are near duplicates by chance, too
+    copies = relatives.tables["duplicates"].to_pylist()
+    assert {row["id"] for row in copies if row["kind"] == "exact"} == {"test-10", "train-20"}
+    assert 0 < relatives.metrics["leakage.person"].value < 0.6
+    assert {f"test-{n}" for n in range(4)} & set(labels.tables["label_suspects"]["id"].to_pylist())
+    assert together.metrics["correlations.camera.label"].value > 0.9
 
 
 def test_the_entry_for_every_night_is_one() -> None:

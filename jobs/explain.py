@@ -105,7 +105,7 @@ class Explain(Predicting):
             tables["mean_map"] = mean.table(tops, lefts, method.square)
         else:
             row = _row(answers.output, answers.reading)
-            tables["map"] = grid(row[f"{PREDICTED}map"], tops, lefts, method.square)
+            tables["map"] = grid(row[f"{PREDICTED}map"], tops, lefts, method.square, of=self.id)
             tables |= _portrait(model, row)
             if self.geojson:
                 maps.save(self.geojson, tables)

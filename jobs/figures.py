@@ -75,12 +75,12 @@ def _matrix(name: str, found: pa.Table, asked: Mapping[str, Any]) -> str:
     return _many(name, panels, _MATRIX)
 
 
-def _map(name: str, found: pa.Table, _asked: Mapping[str, Any]) -> str:
-    return _figure(name, *maps.picture(found))
+def _map(name: str, found: pa.Table, asked: Mapping[str, Any]) -> str:
+    return _figure(name, *maps.picture(found), asked.get("of"))
 
 
-def _heat(name: str, found: pa.Table, _asked: Mapping[str, Any]) -> str:
-    return _figure(name, *heat.picture(found))
+def _heat(name: str, found: pa.Table, asked: Mapping[str, Any]) -> str:
+    return _figure(name, *heat.picture(found), asked.get("of"))
 
 
 _KINDS: Mapping[str, Callable[[str, pa.Table, Mapping[str, Any]], str]] = {
@@ -117,8 +117,10 @@ def _many(name: str, panels: Sequence[tuple[str, str, str]], note: str) -> str:
     return section(titled(name), f'<p class="soft">{escape(note)}</p>{"".join(drawn[:_PANELS])}{folded}')
 
 
-def _figure(name: str, picture: str, note: str) -> str:
-    return section(titled(name), f"<figure>{picture}<figcaption>{escape(note)}</figcaption></figure>")
+def _figure(name: str, picture: str, note: str, of: str | None = None) -> str:
+    """A picture with its caption; one of a single record bears its id, by which it is forgotten."""
+    mark = f' data-id="{escape(of)}"' if of else ""
+    return section(titled(name), f"<figure{mark}>{picture}<figcaption>{escape(note)}</figcaption></figure>")
 
 
 def _floats(found: pa.Table, column: str) -> list[float]:

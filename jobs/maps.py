@@ -186,20 +186,25 @@ def _legend(shown: _Cells) -> Iterator[str]:
 
 def _lines(table: pa.Table, near_km: float) -> Iterator[str]:
     """Lines of photos placed far off first, so that the good ones are on top."""
+    rows = sorted(table.to_pylist(), key=lambda row: -row["km"])
+    for row in rows:
+        # A photo's id stands with what shows it, by which it is forgotten.
+        yield f'<g data-id="{escape(row["id"])}">{"".join(_line(row, near_km))}</g>'
+
+
+def _line(row: Mapping[str, Any], near_km: float) -> Iterator[str]:
     from vision.geolocation.answers import NEEDS
     from vision.geolocation.arcs import arc
 
-    rows = sorted(table.to_pylist(), key=lambda row: -row["km"])
-    for row in rows:
-        latitude, longitude, said_latitude, said_longitude = (row[name] for name in NEEDS)
-        colour = "" if (near := row["km"] <= near_km) else f"stroke:{_FAR};"
-        for line in arc((latitude, longitude), (said_latitude, said_longitude)):
-            path = "L".join(f"{_x(a):.1f} {_y(b):.1f}" for a, b in line)
-            yield f'<path class="line" style="{colour}stroke-width:.8" opacity="0.5" d="M{path}"/>'
-        ring = f'style="{colour}stroke-width:.8" cx="{_x(said_longitude):.1f}" cy="{_y(said_latitude):.1f}"'
-        yield f'<circle class="line" {ring} r="2.2"/>'
-        dot = 'class="dot"' if near else f'fill="{_FAR}"'
-        yield f'<circle {dot} cx="{_x(longitude):.1f}" cy="{_y(latitude):.1f}" r="1.6"/>'
+    latitude, longitude, said_latitude, said_longitude = (row[name] for name in NEEDS)
+    colour = "" if (near := row["km"] <= near_km) else f"stroke:{_FAR};"
+    for line in arc((latitude, longitude), (said_latitude, said_longitude)):
+        path = "L".join(f"{_x(a):.1f} {_y(b):.1f}" for a, b in line)
+        yield f'<path class="line" style="{colour}stroke-width:.8" opacity="0.5" d="M{path}"/>'
+    ring = f'style="{colour}stroke-width:.8" cx="{_x(said_longitude):.1f}" cy="{_y(said_latitude):.1f}"'
+    yield f'<circle class="line" {ring} r="2.2"/>'
+    dot = 'class="dot"' if near else f'fill="{_FAR}"'
+    yield f'<circle {dot} cx="{_x(longitude):.1f}" cy="{_y(latitude):.1f}" r="1.6"/>'
 
 
 def _marks(marks: Mapping[str, Sequence[float]]) -> Iterator[str]:

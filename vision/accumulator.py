@@ -62,7 +62,9 @@ def plotted(table: pa.Table, **plot: object) -> pa.Table:
     `curve` is a line of the column `y` over `x`, in a band from the column `low` to `high`; `lines` has such a line for
     each combination of the columns `series`, y as its logarithm where `logarithmic`, and x where `stretched`.
     `ranked` has intervals one below the other, a picture for each value of the column `panel` (rankings.py in jobs has
-    the columns), and `matrix` a map of numbers for each (matrices.py).
+    the columns), and `matrix` a map of numbers for each (matrices.py). `map` has cells of the globe or lines over it
+    (`vision.geolocation.drawn`), `heat` what each part of a picture is worth (`vision.mapping`). What shows one record
+    only says its id as `of`, so that it can be forgotten.
     """
     return table.replace_schema_metadata({b"plot": json.dumps(plot).encode()})
 

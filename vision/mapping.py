@@ -68,9 +68,13 @@ class MeanMap:
 
 def grid(
     drops: Sequence[float], tops: Sequence[int], lefts: Sequence[int], square: int,
-    estimates: Sequence[Estimate] | None = None,
+    estimates: Sequence[Estimate] | None = None, of: str | None = None,
 ) -> pa.Table:  # fmt: skip
-    """A map as a table that a page draws: `top`, `left`, `drop` and, where there are several pictures, its limits."""
+    """A map as a table that a page draws: `top`, `left`, `drop` and, where there are several pictures, its limits.
+
+    Args:
+        of: the id of the only picture, where it is one.
+    """
     columns = {
         "top": np.repeat(np.asarray(tops, np.int64), len(lefts)),
         "left": np.tile(np.asarray(lefts, np.int64), len(tops)),
@@ -79,7 +83,7 @@ def grid(
     if estimates is not None:
         columns |= {"low": np.array([one.low for one in estimates]), "high": np.array([one.high for one in estimates])}
         columns |= {"n": np.array([one.n for one in estimates], np.int64)}
-    return plotted(pa.table(columns), kind="heat", square=square)
+    return plotted(pa.table(columns), kind="heat", square=square, **({} if of is None else {"of": of}))
 
 
 @dataclass(frozen=True)

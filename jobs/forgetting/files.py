@@ -25,6 +25,9 @@ _ALT = re.compile(r'<img [^>]*?alt="([^"]*)"')
 _GRID = re.compile(r"<thead><tr>(.*?)</tr></thead><tbody>(.*?)</tbody>", re.DOTALL)
 _ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[hd][^>]*>(.*?)</t[hd]>", re.DOTALL)
+_MARKED = re.compile(r'<(figure|g) data-id="([^"]*)">.*?</\1>', re.DOTALL)
+"""Pictures of one record, and parts of pictures."""
+
 _SHOWN = 299
 """Characters of a longer cell that a page shows."""
 
@@ -63,6 +66,8 @@ def _table(data: bytes, ids: Ids) -> Purged | None:
     except pa.ArrowInvalid as error:
         raise ValueError(str(error).splitlines()[0]) from None
     rows = len(table)
+    if json.loads((table.schema.metadata or {}).get(b"plot", b"{}")).get("of") in ids.lines:
+        table = table.slice(0, 0).replace_schema_metadata(None)  # all of it shows one record
     if "id" in table.column_names:
         table = table.filter(pc.invert(ids.among(table["id"])))
     count = rows - len(table)
@@ -81,13 +86,19 @@ def _table(data: bytes, ids: Ids) -> Purged | None:
 
 
 def _page(text: str, ids: Ids) -> tuple[str, int]:
-    """Figures of an id go with their caption, rows of a table with a column `id` go as a whole."""
+    """Figures of an id, parts of pictures that bear it, and rows of a table with a column `id` go as a whole."""
     count = 0
 
     def figure(match: re.Match[str]) -> str:
         nonlocal count
         named = _ALT.search(match[0])
         mine = named is not None and unescape(named[1]) in ids.lines
+        count += mine
+        return "" if mine else match[0]
+
+    def marked(match: re.Match[str]) -> str:
+        nonlocal count
+        mine = unescape(match[2]) in ids.lines
         count += mine
         return "" if mine else match[0]
 
@@ -102,7 +113,7 @@ def _page(text: str, ids: Ids) -> tuple[str, int]:
         return match[0].replace(match[2], "".join(kept)) if len(kept) < len(rows) else match[0]
 
     shown = {id_ if len(id_) <= _SHOWN + 1 else id_[:_SHOWN] + "…" for id_ in ids.lines}
-    text = _GRID.sub(grid, _FIGURE.sub(figure, text))
+    text = _GRID.sub(grid, _FIGURE.sub(figure, _MARKED.sub(marked, text)))
     new = ids.scrubbed(text)
     return new, count + (new != text)
 

@@ -25,6 +25,7 @@ from cluster.tracking import Watched, tracked
 from jobs import storage
 from jobs.engine import commit
 from jobs.evaluate import Evaluate
+from jobs.explain import Explain
 from jobs.forget import Forget
 from jobs.forgetting import shards
 from jobs.ingest import Ingest
@@ -35,7 +36,12 @@ from jobs.records import open_corpus
 from jobs.spec import Job, JobFailed, Report, SpecError
 from jobs.verifying import problems
 from tests.making import CLASSES, picture, tree
+from tests.placed import cells_of, places_of
+from vision import names
 from vision.geolocation import s2
+from vision.geolocation.globe import Globe
+from vision.model import Model, save
+from vision.preprocessing import Preprocessing
 
 LOST = ("disc/jane-doe.jpg", "square/00004.jpg", "stripes/broken.jpg")
 MARK = b"a mark that only the forgotten pictures bear"
@@ -521,3 +527,26 @@ def test_positions_of_other_corpora_are_left_alone(here: Settings) -> None:
     assert len(list(Path("c.parquet.state").rglob("*.arrow"))) == len(before) - 1
     with pytest.raises(SpecError, match=r"nowhere\.parquet: no predictions there"):
         forget("00004.jpg", outputs=("nowhere.parquet",))
+
+
+def test_maps_lose_them_too(here: Settings) -> None:
+    cells = cells_of(places_of(2000, 77), 600)
+    globe = Globe.of([("cells", cells)])
+    arguments = {"depth": 1, "classes": globe.outputs}
+    look = Preprocessing(resize=(32, 32), crop=None)
+    net = Model("nets.chain:chain", look, "", arguments, task="geolocation", decoding=globe.to_dict())
+    save(net, Path("net"), net=names.net(net.net, arguments))
+    placed(12)
+    ingest(here, source="../source/photos.csv", layout="geotagged", path_column="file")
+    words: dict[str, Any] = {"corpus": "c", "model": "net", "workers": 0, "kernel": "torch"}
+    _, scored = run(Evaluate(**words), here)
+    _, one = run(Explain(**words, square=16, id="00003.jpg"), here)
+    _, other = run(Explain(**words, square=16, id="00004.jpg"), here)
+    before = [(here.home / "mlruns" / run_id / "artifacts/report.html").read_text() for run_id in (scored, one, other)]
+    assert [text.count("data-id=") for text in before] == [12, 2, 2]
+    run(Forget(corpus="c", ids=ids_file("00003.jpg")), here)
+    after = [(here.home / "mlruns" / run_id / "artifacts/report.html").read_text() for run_id in (scored, one, other)]
+    assert [text.count("data-id=") for text in after] == [11, 0, 2] and [text.count("<svg") for text in after][1] < 4
+    tables = here.home / "mlruns" / one / "artifacts/tables"
+    assert {pq.read_table(tables / f"{name}.parquet").num_rows for name in ("map", "map_probability")} == {0}
+    assert not traces(Path(), "00003.jpg", "jane-00003")

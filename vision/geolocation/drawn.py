@@ -56,11 +56,12 @@ def counted(cells: Cells) -> pa.Table:
     return mapped(table, "cells", "Photos in each cell.", part="count", logarithmic=True)
 
 
-def probable(globe: Globe, logs: Array, marks: Marks) -> pa.Table:
+def probable(globe: Globe, logs: Array, marks: Marks, of: str = "") -> pa.Table:
     """Where one photo may have been taken: its best cells, as many as have `SHOWN` of the probability together.
 
     Args:
         logs: (F,) log-probabilities of the finest cells.
+        of: the photo's id.
     """
     order = np.argsort(-logs, kind="stable")
     shares = np.exp(logs[order])
@@ -70,7 +71,7 @@ def probable(globe: Globe, logs: Array, marks: Marks) -> pa.Table:
         "latitude": globe.positions[kept, 0], "longitude": globe.positions[kept, 1],
     })  # fmt: skip
     note = f"Probability of each cell; those shown have {SHOWN:.1%} together."
-    return mapped(table, "cells", note, part="probability", logarithmic=True, marks=dict(marks))
+    return mapped(table, "cells", note, part="probability", logarithmic=True, marks=dict(marks), of=of)
 
 
 @dataclass(frozen=True, eq=False)

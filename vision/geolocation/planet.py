@@ -219,7 +219,7 @@ def portrait(model: Model, row: Mapping[str, Any]) -> dict[str, pa.Table]:
         if row.get(f"{prefix}latitude") is not None and row.get(f"{prefix}longitude") is not None
     }
     (logs,) = found.fine(np.array([row["predicted_logits"]]))
-    return {"map_probability": probable(found.globe, logs, marks)}
+    return {"map_probability": probable(found.globe, logs, marks, row["id"])}
 
 
 def posteriors(model: Model) -> Posteriors:

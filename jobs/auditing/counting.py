@@ -2,72 +2,53 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
+from jobs.auditing import passes
 from jobs.auditing.source import Columns, Source
-from jobs.engine import joining, pool
-from jobs.spec import Context, JobFailed, Progress, SpecError
+from jobs.spec import Context, SpecError
 from jobs.tables import counts
 from vision.accumulator import Array
 from vision.fairness.coding import coded
 from vision.fairness.rates import PREDICTION, TRUTH
 from vision.fairness.tally import Tally
-from vision.summing import Summing
 
 SMALL = 400_000_000
 """Rows that one process counts sooner than Ray starts: 50 million a second on one core, and Ray takes some 7 s."""
 
-TASKS_A_WORKER = 8
-
 
 @dataclass(frozen=True)
-class Counter:
-    """Counts runs of parts."""
+class Counting:
+    """What was counted of rows with these columns."""
 
-    source: Source
     columns: Columns
-    zero: Tally
+    tally: Tally
 
-    def make(self) -> Counter:
-        """The worker, where it lives."""
-        return self
-
-    def __call__(self, parts: tuple[str, ...]) -> Tally:
-        """The counts of some parts.
+    def take(self, split: str, table: pa.Table) -> Self:
+        """With the rows of a table.
 
         Raises:
             SpecError: if a column is missing, holds too many values or no numbers.
-            JobFailed: if a shard is missing or damaged.
         """
-        tallies = Summing[Tally]()
-        try:
-            for part in parts:
-                for table in self.source.tables(part, self.columns):
-                    tallies.add(self._counted(table))
-            return tallies.total(self.zero)
-        except pa.ArrowInvalid as error:
-            raise JobFailed(f"{', '.join(parts)} cannot be read: {str(error).splitlines()[0]}") from None
-        except (SpecError, JobFailed):
-            raise
-        except ValueError as error:
-            raise SpecError(str(error)) from None
-
-    def _counted(self, table: pa.Table) -> Tally:
         if not len(table):
-            return self.zero
+            return self
         named = self.columns
         roles = {TRUTH: named.truth, PREDICTION: named.prediction}
         outcomes = {role: coded(table[name]) for role, name in roles.items() if name}
-        return self.zero.update(
+        tally = self.tally.update(
             {**{name: coded(table[name]) for name in (*named.by, *named.also)}, **outcomes},
             None if named.count is None else counts(table, named.count, "rows"),
             None if named.score is None else _scores(table, named.score),
             None if named.person is None else coded(table[named.person]),
         )
+        return replace(self, tally=tally)
+
+    def merge(self, other: Self) -> Self:
+        return replace(self, tally=self.tally.merge(other.tally))
 
 
 def count(
@@ -79,23 +60,9 @@ def count(
         workers: processes; 0: this one; None: by the work.
 
     Raises:
-        SpecError, JobFailed: as the workers do.
+        SpecError, JobFailed: as the workers do; groups may be few in each shard and too many in all.
     """
-    workers = min(joining.workers_for(workers, source.rows, SMALL), len(source.parts))
-    step = max(1, len(source.parts) // (TASKS_A_WORKER * max(1, workers)))
-    runs = [source.parts[start : start + step] for start in range(0, len(source.parts), step)]
-    tallies, rows, done, start = Summing[Tally](), 0, 0, time.monotonic()
-    try:
-        for run, found in pool.spread(runs, Counter(source, columns, zero).make, workers, retry_s=retry_s):
-            tallies.add(found)
-            rows, done = rows + (0 if found.cube is None else found.cube.total()), done + len(run)
-            rate = rows / max(time.monotonic() - start, 1e-9)
-            context.progress(Progress(done, len(source.parts), rows, source.rows or rows, 0, rate, max(1, workers)))
-        return tallies.total(zero)
-    except (SpecError, JobFailed):
-        raise
-    except ValueError as error:  # groups that are few in each shard and too many in all
-        raise SpecError(str(error)) from None
+    return passes.over([("", source)], columns, Counting(columns, zero), workers, retry_s, context, SMALL).tally
 
 
 def _scores(table: pa.Table, name: str) -> Array:

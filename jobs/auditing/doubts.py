@@ -64,8 +64,9 @@ def find(source: Source, columns: Columns, most: int, classes: Sequence[str], ho
     source, words = asked(source, columns, most)
     words.columns.check(source.names(), "the table")
     sources = [("", source)]
-    thresholds = over(sources, words.columns, Sums(words), how, context).thresholds
-    joint = over(sources, words.columns, Doubts(words, Joint(thresholds.values(), most)), how, context).joint
+    spread = (how.workers, how.retry_s, context)
+    thresholds = over(sources, words.columns, Sums(words), *spread).thresholds
+    joint = over(sources, words.columns, Doubts(words, Joint(thresholds.values(), most)), *spread).joint
     if not joint.n:
         raise SpecError("checks: no row has a label and probabilities")
     suspects, noise = rate(joint.doubted, joint.n), joint.noise()

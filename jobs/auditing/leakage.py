@@ -125,7 +125,7 @@ def find(sources: Sequence[Named], asked: Asked, how: Spread, context: Context) 
         SpecError: if a column is missing.
         JobFailed: if a shard is missing or damaged.
     """
-    values = over(sources, asked.columns, Counting(asked), how, context).values
+    values = over(sources, asked.columns, Counting(asked), how.workers, how.retry_s, context).values
     audited = values.splits if asked.split is None else [asked.split]
     found = {column: values.leaked(column, audited) for column in asked.same}
     metrics = {f"leakage.{column}": leaked.share for column, leaked in found.items() if leaked.n}
@@ -134,7 +134,7 @@ def find(sources: Sequence[Named], asked: Asked, how: Spread, context: Context) 
     notes = [note for column, leaked in found.items() for note in _sentences(column, leaked, values, asked)]
     if asked.id and any(leaked.rows for leaked in found.values()):
         shared = {(c, s): values.shared(c, s) for c in asked.same for s in audited}
-        marked = over(sources, asked.columns, Marking(asked, shared), how, context)
+        marked = over(sources, asked.columns, Marking(asked, shared), how.workers, how.retry_s, context)
         listed = marked.rows
         if marked.count > MOST_ROWS:
             notes.append(f"the table lists the first {MOST_ROWS:,} of {marked.count:,} rows that leak")

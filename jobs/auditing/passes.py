@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from jobs.auditing.source import Columns, Source
 from jobs.engine import joining, pool
-from jobs.records import Spread
 from jobs.spec import Context, JobFailed, Progress, SpecError
 from vision.summing import Summing
 
@@ -43,6 +42,11 @@ class Run:
     source: int
     parts: tuple[str, ...]
     rows: int
+
+    @property
+    def shards(self) -> int:
+        """How many."""
+        return len(self.parts)
 
     def __str__(self) -> str:
         return ", ".join(self.parts)
@@ -82,17 +86,33 @@ class Reader(Generic[S]):
             raise SpecError(str(error)) from None
 
 
-def over(sources: Sequence[Named], columns: Columns, zero: S, how: Spread, context: Context) -> S:
+def over(
+    sources: Sequence[Named],
+    columns: Columns,
+    zero: S,
+    workers: int | None,
+    retry_s: float,
+    context: Context,
+    small: int = SMALL,
+) -> S:
     """All rows of some sources, read once.
 
+    Args:
+        workers: processes; 0: this one; None: by the work, none for up to `small` rows.
+
     Raises:
-        SpecError, JobFailed: as the workers do.
+        SpecError, JobFailed: as the workers do, or where what they found does not add up.
     """
     parts = sum(len(source.parts) for _, source in sources)
     rows = sum(source.rows for _, source in sources)
-    workers = min(joining.workers_for(how.workers, rows, SMALL), parts)
+    workers = min(joining.workers_for(workers, rows, small), parts)
     runs = list(_runs(sources, max(1, parts // (TASKS_A_WORKER * max(1, workers)))))
-    return summed(runs, Reader(tuple(sources), columns, zero).make, zero, workers, how.retry_s, context)
+    try:
+        return summed(runs, Reader(tuple(sources), columns, zero).make, zero, workers, retry_s, context)
+    except (SpecError, JobFailed):
+        raise
+    except ValueError as error:
+        raise SpecError(str(error)) from None
 
 
 def _runs(sources: Sequence[Named], step: int) -> Iterator[Run]:
@@ -103,10 +123,13 @@ def _runs(sources: Sequence[Named], step: int) -> Iterator[Run]:
 
 
 class Sized(Protocol):
-    """A task that says how many rows it is about."""
+    """A task that says how much it is about, as far as that is known beforehand."""
 
     @property
     def rows(self) -> int: ...
+
+    @property
+    def shards(self) -> int: ...
 
 
 class Adds(Protocol):
@@ -122,10 +145,10 @@ T = TypeVar("T", bound=Sized)
 def summed(tasks: Sequence[T], make: Callable[[], Any], zero: A, workers: int, retry_s: float, context: Context) -> A:
     """What workers make of tasks, added up while it is said how far they are."""
     states, rows, done, start = Summing[A](), 0, 0, time.monotonic()
-    total = sum(task.rows for task in tasks)
+    total, shards = sum(task.rows for task in tasks), sum(task.shards for task in tasks)
     for task, found in pool.spread(tasks, make, min(workers, len(tasks)), retry_s=retry_s):
         states.add(found)
-        rows, done = rows + task.rows, done + 1
+        rows, done = rows + task.rows, done + task.shards
         rate = rows / max(time.monotonic() - start, 1e-9)
-        context.progress(Progress(done, len(tasks), rows, total, 0, rate, max(1, workers)))
+        context.progress(Progress(done, shards, rows, total, 0, rate, max(1, workers)))
     return states.total(zero)

@@ -110,6 +110,7 @@ class Task:
     sha256: str
     rows: int
     numbers: tuple[int, ...] | None = None
+    shards: int = 1
 
     def __str__(self) -> str:
         return self.file

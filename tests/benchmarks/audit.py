@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.audit import Audit
-from jobs.auditing.counting import Counter
+from jobs.auditing.counting import Counting
+from jobs.auditing.passes import Reader, Run
 from jobs.auditing.source import Columns, Files
 from tests.benchmarks import watched
 from tests.benchmarks.bulk_inference import machine
@@ -73,9 +74,10 @@ def counting(place: Path, most: int = 10) -> float:
     """Rows a second that one core counts."""
     job = Audit(table=str(place), by=BY, columns=ROLES)
     source = Files.of(str(place), job)
-    counter = Counter(source, Columns(BY, "label", "answer"), Tally(BY, ("truth", "prediction")))
+    columns = Columns(BY, "label", "answer")
+    reader = Reader((("", source),), columns, Counting(columns, Tally(BY, ("truth", "prediction"))))
     start = time.process_time()
-    tally = counter(source.parts[:most])
+    tally = reader(Run(0, source.parts[:most], 0)).tally
     assert tally.cube is not None
     return tally.cube.total() / (time.process_time() - start)
 

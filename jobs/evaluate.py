@@ -31,6 +31,8 @@ class Evaluate(Predicting):
     predictions: str | None = Field(None, description="predictions to score, in place of --model")
     table: str | None = Field(None, description="CSV, TSV or Parquet of answers from elsewhere, in place of --model")
     truth: str | None = Field(None, description="volume of true ids; --predictions is then one of found ids")
+    skeletons: str | None = Field(None, description="folder of SWC files to follow through --predictions, a volume")
+    skeleton_nm: float = Field(1.0, gt=0, description="nanometres that coordinates of --skeletons count in")
     columns: tuple[str, ...] = Field((), description="with --table: role=name,... such as truth=y,prediction=p")
     task: str | None = Field(None, description="the room whose metrics apply; default: the model's")
     by: tuple[str, ...] = Field((), description="columns to break every metric down by")
@@ -65,7 +67,7 @@ class Evaluate(Predicting):
         if len(given) != 1:
             got = " and ".join(given) or "none"
             raise SpecError(f"evaluate takes one of --model, --predictions and --table, got {got}")
-        if self.truth:
+        if self.truth or self.skeletons:
             task = self.task or "classification"
             return overlapping.scored(self, names.room(task), task, context or Plain())
         self._check()

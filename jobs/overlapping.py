@@ -6,16 +6,17 @@ workers. A driver holds the table: 24 bytes for each pair of ids that meet somew
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from jobs import arguments
+from jobs import arguments, tracing
 from jobs.engine import joining, pool
 from jobs.segmenting.overlaps import Overlapping
 from jobs.spec import Context, Progress, Report, SpecError
 from jobs.stages.region import Region
 from jobs.volumes.opening import Opened, opened
+from vision.accumulator import Estimate
 from vision.connectomics.blocks import Box, Grid, Zyx
 from vision.connectomics.contingency import Contingency
 from vision.corpora.volumes import Address, Triple, check_same_place
@@ -73,24 +74,41 @@ def scored(job: Any, room: Any, task: str, context: Context) -> Report:
         if getattr(job, name):
             raise SpecError(f"{name}: nothing is chosen from volumes")
     if not job.predictions:
-        raise SpecError("predictions: a volume of ids to hold against --truth is needed")
-    truth, found = (opened(text, field, labels=True) for text, field in _named(job))
+        raise SpecError("predictions: a volume of ids is needed")
+    found = opened(job.predictions, "predictions", labels=True)
+    metrics, tags = dict[str, Estimate](), {"predictions_mark": found.mark}
+    if job.truth:
+        truth = _truth(job.truth, found)
+        metrics |= _measured(room, _counted(truth, found, job, context), job.measure)
+        tags |= {"truth": str(truth.address), "truth_mark": truth.mark}
+    if job.skeletons:
+        metrics |= _followed(found, job)
+    return Report(metrics, output=str(found.address), tags=tags)
+
+
+def _truth(text: str, found: Opened) -> Opened:
+    truth = opened(text, "truth", labels=True)
     try:
         check_same_place(truth.volume, found.volume, (f"--truth {truth.address}", f"--predictions {found.address}"))
     except ValueError as error:
         raise SpecError(f"truth: {error}") from None
-    table = _counted(truth, found, job, context)
+    return truth
+
+
+def _measured(room: Any, table: Contingency, words: str | None) -> Mapping[str, Estimate]:
     try:
-        metrics = room.of_overlaps(table, **(arguments.parse(job.measure, "measure") if job.measure else {}))
+        scored: Mapping[str, Estimate] = room.of_overlaps(table, **(arguments.parse(words, "measure") if words else {}))
     except (TypeError, ValueError) as error:
         raise SpecError(f"measure: {error}") from None
-    tags = {"truth": str(truth.address), "truth_mark": truth.mark, "predictions_mark": found.mark}
-    return Report(metrics, output=str(found.address), tags=tags)
+    return scored
 
 
-def _named(job: Asks) -> Iterator[tuple[str, str]]:
-    yield job.truth or "", "truth"
-    yield job.predictions or "", "predictions"
+def _followed(found: Opened, job: Any) -> Mapping[str, Estimate]:
+    """What skeletons say."""
+    shape = found.volume.shape
+    kept, voxels = tracing.within(tracing.read(job.skeletons, job.skeleton_nm), found, Box((0, 0, 0), shape))
+    grid = Grid(shape, _side(found.volume.chunk, shape))
+    return tracing.scores(kept, tracing.sampled(found.address, voxels, grid, job))
 
 
 def _counted(truth: Opened, found: Opened, job: Asks, context: Context) -> Contingency:

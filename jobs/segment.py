@@ -41,6 +41,8 @@ class Segment(Applying):
     )
     fragments: str | None = Field(None, description="an over-segmentation to agglomerate, in place of a watershed")
     truth: str | None = Field(None, description="true ids to score against; voxels with 0 are not counted")
+    skeletons: str | None = Field(None, description="folder of SWC files to follow through the segments")
+    skeleton_nm: float = Field(1.0, gt=0, description="nanometres that coordinates of --skeletons count in")
     mask: str | None = Field(None, description="volume that is 0 where nothing is to be segmented")
     halo: tuple[int, ...] = Field(
         (16,), min_length=1, description="voxels round a block that the watershed sees: Z,Y,X, or one"
@@ -49,7 +51,7 @@ class Segment(Applying):
         SWEEP, min_length=1, description="mean boundary up to which fragments join; all are kept"
     )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="the one whose labels are written; default: 0.5, with --truth that of least VI"
+        None, ge=0, le=1, description="the one whose labels are written; default: 0.5, or that of the best score"
     )
     method: Literal["greedy", "threshold"] = Field(
         "greedy", description="lowest mean boundary first, pooled after each join; or every edge up to the threshold"

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobs import storage
+import numpy as np
+
+from jobs import storage, tracing
 from jobs.segmenting import graph, lookup, overlaps, reporting
 from jobs.segmenting.stages import Stages, wanted
 from jobs.spec import Context, JobFailed, Report, SpecError
@@ -14,9 +16,11 @@ from jobs.stages import cost, course
 from jobs.stages.cost import Pace
 from jobs.stages.course import Done
 from jobs.stages.stage import Stage
-from vision.accumulator import Estimate
-from vision.connectomics.contingency import Contingency
+from jobs.volumes.opening import at
+from vision.accumulator import Array, Estimate
 from vision.connectomics.relabel import Lookup
+from vision.connectomics.scores import scores
+from vision.connectomics.skeletons import Skeletons
 
 if TYPE_CHECKING:
     from jobs.segment import Segment
@@ -62,8 +66,7 @@ class Pipeline:
         if "agglomerate" in names:
             written = stages.agglomeration(self.context.log).carry_out(self._thresholds())
             self.context.log(f"{len(written)} of {len(self._thresholds())} lookup tables were written now")
-        if "scores" in names and job.truth:
-            self._carry_out(stages.overlaps())
+        if "scores" in names and (job.truth or job.skeletons):
             by_threshold = self._scores()
         chosen = self._chosen(by_threshold)
         if "relabel" in names:
@@ -120,14 +123,30 @@ class Pipeline:
         return min(self._thresholds(), key=lambda threshold: (abs(threshold - 0.5), threshold))
 
     def _scores(self) -> Scores:
-        stages, stage = self.stages, self.stages.overlaps()
-        assert stage.folder is not None
-        table = overlaps.read_all(graph.files(stage.folder, stage.region.groups))
-        tables = stages.agglomeration(self.context.log)
-        found: dict[float, Contingency] = {}
-        for threshold in self._thresholds():
-            found[threshold] = overlaps.relabelled(table, self._lookup(tables.folder(threshold)))
-        return reporting.scored(found)
+        """Of each threshold: by the truth, by skeletons, or both."""
+        found: dict[float, dict[str, Estimate]] = {threshold: {} for threshold in self._thresholds()}
+        tables = self.stages.agglomeration(self.context.log)
+        if self.job.truth:
+            stage = self.stages.overlaps()
+            self._carry_out(stage)
+            table = overlaps.read_all(graph.files(stage.folder or "", stage.region.groups))
+            for threshold, scored in found.items():
+                scored.update(scores(overlaps.relabelled(table, self._lookup(tables.folder(threshold)))))
+        if self.job.skeletons:
+            traced, ids = self._traced()
+            for threshold, scored in found.items():
+                table_of = self._lookup(tables.folder(threshold))
+                scored.update(tracing.scores(traced, table_of.apply(ids * np.isin(ids, table_of.ids))))
+        return found
+
+    def _traced(self) -> tuple[Skeletons, Array]:
+        """Skeletons in the region, and the fragment at each node."""
+        job, stages = self.job, self.stages
+        fragments = at(stages.fragments_at, "fragments", labels=True)
+        traced, voxels = tracing.within(
+            tracing.read(job.skeletons or "", job.skeleton_nm), fragments, stages.region.box
+        )
+        return traced, tracing.sampled(fragments.address, voxels, stages.region.grid, job)
 
     def _lookup(self, folder: str) -> Lookup:
         """A whole table, from its parts."""
@@ -144,7 +163,7 @@ class Pipeline:
                 f"the threshold {chosen:g} was chosen by the very truth that it is scored on: for a fair score choose "
                 "it on another --roi and name it with --threshold"
             )
-        tables = {"sweep": reporting.sweep(by_threshold)} if by_threshold else {}
+        tables = reporting.sweeps(by_threshold)
         tables["stages"] = reporting.counts([(name, d.counts, d.blocks, d.made) for name, d in self.done])
         return Report(
             metrics=by_threshold.get(chosen, {}),

@@ -7,32 +7,37 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from vision.accumulator import Estimate, plotted
-from vision.connectomics.contingency import Contingency
-from vision.connectomics.scores import scores
 
-SERIES = ("vi", "vi_split", "vi_merge", "adapted_rand_skimage")
+SWEEPS = {
+    "sweep": ("vi", "vi_split", "vi_merge", "adapted_rand_skimage"),
+    "sweep_run_length": ("erl_nm",),
+}
+"""Scores that are drawn together over thresholds, by the name of the table."""
 
-
-def sweep(by_threshold: Mapping[float, Mapping[str, Estimate]]) -> pa.Table:
-    """A row for each threshold and score, drawn as lines."""
-    rows = [
-        {"threshold": threshold, "score": name, "value": e.value, "low": e.low, "high": e.high}
-        for threshold, found in sorted(by_threshold.items())
-        for name, e in found.items()
-        if name in SERIES
-    ]
-    how = {"kind": "lines", "x": "threshold", "y": "value", "low": "low", "high": "high", "series": ["score"]}
-    return plotted(pa.Table.from_pylist(rows), **how, logarithmic=False, stretched=False)
+Scores = Mapping[float, Mapping[str, Estimate]]
 
 
-def best(by_threshold: Mapping[float, Mapping[str, Estimate]]) -> float:
-    """The threshold of the least VI; of several the lowest."""
-    return min(sorted(by_threshold), key=lambda threshold: by_threshold[threshold]["vi"].value)
+def sweeps(by_threshold: Scores) -> dict[str, pa.Table]:
+    """A table for each group of scores that there are: a row for each threshold and score, drawn as lines."""
+    found = {}
+    for table, names in SWEEPS.items():
+        rows = [
+            {"threshold": threshold, "score": name, "value": e.value, "low": e.low, "high": e.high}
+            for threshold, scored in sorted(by_threshold.items())
+            for name, e in scored.items()
+            if name in names
+        ]
+        how = {"kind": "lines", "x": "threshold", "y": "value", "low": "low", "high": "high", "series": ["score"]}
+        if rows:
+            found[table] = plotted(pa.Table.from_pylist(rows), **how, logarithmic=False, stretched=False)
+    return found
 
 
-def scored(tables: Mapping[float, Contingency]) -> dict[float, dict[str, Estimate]]:
-    """The scores of each threshold."""
-    return {threshold: scores(table) for threshold, table in tables.items()}
+def best(by_threshold: Scores) -> float:
+    """The threshold of the least VI, or without a truth of the longest expected runs; of several the lowest."""
+    by_vi = all("vi" in scored for scored in by_threshold.values())
+    name, sign = ("vi", 1) if by_vi else ("erl_nm", -1)
+    return min(sorted(by_threshold), key=lambda threshold: sign * by_threshold[threshold][name].value)
 
 
 def counts(done: Sequence[tuple[str, Mapping[str, int], int, int]]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,39 @@ def test_scores_are_those_of_the_arrays() -> None:
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_workers_do_not_show(ray_session: None, workers: int) -> None:
-    from pathlib import Path
-
     places = {
         "truth": str(Path("truth.npz").absolute()) + "#t",
         "predictions": str(Path("found.zarr").absolute()) + "#labels",
     }
     one, other = job(**places).run(), job(**places, workers=workers).run()
     assert str(one.metrics) == str(other.metrics)
+
+
+def swc(folder: str) -> None:
+    """Two skeletons along the neurons of the most voxels, in micrometres, one of which leaves the volume."""
+    ids, counts = np.unique(TRUTH[TRUTH > 0], return_counts=True)
+    Path(folder).mkdir()
+    for name, id_ in zip("ab", ids[np.argsort(counts)[::-1]][:2], strict=True):
+        lines, parent = ["# id type x y z radius parent"], -1
+        for number, z in enumerate(range(0, 70, 4), 1):
+            y, x = np.argwhere(TRUTH[z] == id_)[0]
+            lines.append(f"{number} 0 {(x + 0.5) * 5e-3} {(y + 0.5) * 5e-3} {(z + 0.5) * 30e-3} 1 {parent}")
+            parent = number
+        lines.append(f"{parent + 1} 0 0.1 0.1 {90 * 30e-3} 1 {parent}")
+        Path(folder, f"{name}.swc").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_skeletons_are_followed(ray_session: None, workers: int) -> None:
+    swc("traced")
+    place = str(Path("truth.npz").absolute()) + "#t"
+    metrics = job(truth=None, predictions=place, skeletons="traced", skeleton_nm=1000, workers=workers).run().metrics
+    assert metrics["erl_share"].value == pytest.approx(1) and metrics["skeleton_missed_nodes"].value == 0
+    cut = np.where(np.arange(70)[:, None, None] < 30, TRUTH, TRUTH + np.uint64(1)) * (TRUTH > 0)
+    np.savez("cut.npz", c=cut, voxel_nm=(30, 5, 5))
+    half = job(truth=None, predictions=str(Path("cut.npz").absolute()) + "#c", skeletons="traced", skeleton_nm=1000)
+    found = half.run().metrics
+    assert found["skeleton_split_edges"].value == 2 and found["erl_nm"].value < metrics["erl_nm"].value
 
 
 def test_metrics_have_parameters() -> None:
@@ -78,10 +104,13 @@ def test_metrics_have_parameters() -> None:
         ({"task": "classification"}, r"truth: answers for the task classification are not volumes of ids"),
         ({"truth": None}, r"task: answers for connectomics are volumes: give --truth and --predictions"),
         ({"by": ("sex",)}, r"by: nothing is chosen from volumes"),
+        ({"skeletons": "nothing"}, r"skeletons: .*nothing holds no .swc file"),
+        ({"skeletons": "bad.swc"}, r"skeletons: .*bad.swc"),
         ({"measure": '{"most": 3}'}, r"measure: .*unexpected keyword argument 'most'"),
     ],
 )
 def test_wrong_words_are_one_line(fields: dict[str, Any], line: str) -> None:
+    Path("bad.swc").write_text("1 0 here")
     np.savez("real.npz", r=TRUTH * 0.5)
     np.savez("short.npz", s=TRUTH[1:])
     with pytest.raises(SpecError, match=line) as told:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from jobs.page import render
 from jobs.segment import Segment
 from jobs.segmenting import graph
 from jobs.spec import JobFailed, Plain, Report, SpecError
@@ -88,6 +89,25 @@ def test_scores_are_those_of_the_whole_volume() -> None:
     one = next(row for row in sweep if row["threshold"] == 0.3 and row["score"] == "vi_split")
     fixed = job(truth="v.npz#truth", volume="v.npz#image", threshold=0.3).run()
     assert fixed.metrics["vi_split"].value == one["value"] and len(fixed.notes) == 1
+
+
+def test_skeletons_choose_where_there_is_no_truth() -> None:
+    """A skeleton along each of two neurons: runs are longest where its fragments are one and the neurons are not."""
+    ids, counts = np.unique(TRUTH[TRUTH > 0], return_counts=True)
+    Path("traced").mkdir()
+    for name, id_ in zip("ab", ids[np.argsort(counts)[::-1]][:2], strict=True):
+        places = [(z, *np.argwhere(TRUTH[z] == id_)[0]) for z in range(0, 100, 5) if (TRUTH[z] == id_).any()]
+        lines = [
+            f"{n} 0 {10 + 5 * (x + 0.5)} {5 * (y + 0.5)} {60 + 30 * (z + 0.5)} 1 {n - 1 or -1}"
+            for n, (z, y, x) in enumerate(places, 1)
+        ]
+        Path(f"traced/{name}.swc").write_text("\n".join(lines))
+    report = job(skeletons="traced", thresholds=(0.1, 0.3, 0.6)).run()
+    swept = {row["threshold"]: row["value"] for row in report.tables["sweep_run_length"].to_pylist()}
+    assert report.metrics["erl_nm"].value == max(swept.values()) > min(swept.values())
+    assert report.tags["threshold"] == f"{max(swept, key=lambda t: swept[t]):g}"
+    page = render(report, "segment", {})
+    assert "<h2>Sweep run length</h2>" in page and "<svg" in page
 
 
 def test_voxel_size_and_offset_go_through() -> None:

@@ -104,7 +104,8 @@ class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
         """The rows that would be read, as far as footers and manifests tell."""
         source, columns, *_ = self._source()
         rows = f"{source.rows:,}" if source.rows else "not known before they are read"
-        return {"rows": f"{rows} in {len(source.parts):,} files", "columns": ", ".join(columns.needed)}
+        facts = {"rows": f"{rows} in {len(source.parts):,} files", "columns": ", ".join(columns.needed)}
+        return facts | trust.costs(self, source)
 
     def _report(self, tally: Tally, truth: str | None, declared: Groups, tags: dict[str, str]) -> Report:
         assert tally.cube is not None

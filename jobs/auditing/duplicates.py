@@ -50,13 +50,15 @@ class Duplicates:
     broken: int
 
 
-def find(readings: Sequence[Reading], how: Spread, context: Context) -> Duplicates:
+def find(words: Words, readings: Sequence[Reading], how: Spread, context: Context) -> Duplicates:
     """All duplicates among the pictures of some splits.
+
+    Args:
+        words: of all their pictures.
 
     Raises:
         JobFailed: if a shard is missing or damaged.
     """
-    (words,) = look(readings, [Words()], how.workers, how.retry_s, context)
     suspects = words.keys[suspicious(words.words)]
     shards = np.array([r.split for r in readings for _ in r.corpus.present(r.split)], object)
     seen = _counts(shards, words.keys)

@@ -15,10 +15,9 @@ import numpy as np
 
 from jobs.auditing import reporting
 from jobs.auditing.checked import Checked
-from jobs.auditing.pixels import Part, Picture, look
+from jobs.auditing.pixels import Part, Picture
 from jobs.reading import Reading
-from jobs.records import Spread as Work
-from jobs.spec import Context, SpecError
+from jobs.spec import SpecError
 from vision.fairness import spread
 from vision.fairness.appearance import SIDE, appearance
 from vision.fairness.coding import coded, constant
@@ -40,6 +39,8 @@ class Properties:
     least: int | None = SIDE
 
     def update(self, part: Part) -> Self:
+        if part.source:  # of a split that this one is only held against
+            return self
         good = [row for row, one in enumerate(part.pictures) if isinstance(one, Picture)]
         added = replace(self, cube=None, broken=len(part.pictures) - len(good))
         if good:
@@ -66,17 +67,16 @@ def _measured(pictures: Sequence[Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def find(reading: Reading, by: Sequence[str], level: float, how: Work, context: Context) -> Checked:
+def find(state: Properties, reading: Reading, level: float) -> Checked:
     """Quantiles of each property, of all pictures and of each group, and which groups lie apart.
 
     Args:
         level: share of findings that may be false.
 
     Raises:
-        JobFailed: if a shard is missing or damaged.
         SpecError: if no picture can be decoded.
     """
-    (state,) = look([reading], [Properties(tuple(by))], how.workers, how.retry_s, context)
+    by = state.by
     if state.cube is None:
         raise SpecError(f"checks: properties finds no picture in {reading.url} that can be decoded")
     found = [one for column in by for one in spread.by_group(state.cube, [column])]

@@ -5,14 +5,17 @@ Each check is a file of its own that gives back metrics, tables and sentences; h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import Field
 
 from jobs.auditing import correlations, doubts, duplicates, leakage, properties
 from jobs.auditing.checked import Checked
+from jobs.auditing.copies import Words
 from jobs.auditing.passes import Named
+from jobs.auditing.pixels import look
 from jobs.auditing.source import Columns, Shards, Source
 from jobs.engine.selection import resolve
 from jobs.reading import Reading
@@ -83,30 +86,61 @@ def checked(report: Report, job: Trusts, rows: Rows, level: float, context: Cont
         SpecError: if a check is asked of what it cannot be made of.
         JobFailed: if a shard is missing or damaged.
     """
+    looked = _looked(job, rows, context)
     for name in CHECKS:
         if name in job.checks:
-            report = _one(name, job, rows, level, context).added(report)
+            report = _one(name, job, rows, looked, level, context).added(report)
     return report
 
 
-def _one(name: str, job: Trusts, rows: Rows, level: float, context: Context) -> Checked:
-    if name == "correlations":
-        counted = [*rows.columns.by, *also(job, rows.columns.by)]
-        return correlations.find(rows.cube, counted, level, rows.columns.truth)
-    if name == "properties":
-        return properties.find(_pictured(name, rows.source).reading, rows.columns.by, level, job, context)
-    return _PASSES[name](job, rows.source, rows.columns, context)
+@dataclass(frozen=True)
+class Looked:
+    """What the pictures of some splits, those of the audited one first, were measured as."""
+
+    readings: Sequence[Reading] = ()
+    states: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _duplicates(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
-    reading = _pictured("duplicates", source).reading
-    return duplicates.report(duplicates.find(beside(job, reading), job, context), reading.split)
+def _looked(job: Trusts, rows: Rows, context: Context) -> Looked:
+    """One pass over the pictures for all checks that look at them."""
+    asked, readings = _pictured(job, rows.source)
+    if not asked:
+        return Looked()
+    zeros = {"duplicates": Words(), "properties": properties.Properties(rows.columns.by)}
+    states = look(readings, [zeros[name] for name in asked], job.workers, job.retry_s, context)
+    return Looked(readings, dict(zip(asked, states, strict=True)))
 
 
-def _pictured(name: str, source: Source) -> Shards:
+def _pictured(job: Trusts, source: Source) -> tuple[list[str], Sequence[Reading]]:
+    """The checks that look at pictures, and of which splits."""
+    asked: list[str] = [name for name in ("duplicates", "properties") if name in job.checks]
+    if not asked:
+        return [], ()
     if not isinstance(source, Shards):
-        raise SpecError(f"checks: {name} looks at pictures, and a table has none: give --corpus")
-    return source
+        raise SpecError(f"checks: {asked[0]} looks at pictures, and a table has none: give --corpus")
+    return asked, beside(job, source.reading) if "duplicates" in asked else [source.reading]
+
+
+def costs(job: Trusts, source: Source) -> dict[str, str]:
+    """The pictures that would be decoded, as far as manifests tell."""
+    asked, readings = _pictured(job, source)
+    pictures = sum(shard.rows for one in readings for shard in one.corpus.present(one.split))
+    again = ", and again those that may be copies" if "duplicates" in asked else ""
+    return {"pictures to decode": f"{pictures:,}{again}"} if asked else {}
+
+
+def _one(name: str, job: Trusts, rows: Rows, looked: Looked, level: float, context: Context) -> Checked:
+    if name == "duplicates":
+        found = duplicates.find(looked.states[name], looked.readings, job, context)
+        return duplicates.report(found, looked.readings[0].split)
+    if name == "properties":
+        return properties.find(looked.states[name], looked.readings[0], level)
+    if name == "leakage":
+        return _leakage(job, rows.source, rows.columns, context)
+    if name == "labels":
+        return _labels(job, rows.source, rows.columns, context)
+    counted = [*rows.columns.by, *also(job, rows.columns.by)]
+    return correlations.find(rows.cube, counted, level, rows.columns.truth)
 
 
 def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
@@ -130,9 +164,6 @@ def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) ->
 def _labels(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
     classes = source.answers.corpus.classes if isinstance(source, Shards) and source.answers else None
     return doubts.find(source, columns, job.suspects, classes or (), job, context)
-
-
-_PASSES = {"duplicates": _duplicates, "leakage": _leakage, "labels": _labels}
 
 
 def beside(job: Trusts, reading: Reading) -> Sequence[Reading]:

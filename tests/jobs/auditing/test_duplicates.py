@@ -12,9 +12,11 @@ import pytest
 
 from cluster.document import document, to_json
 from jobs.audit import Audit
-from jobs.spec import JobFailed, Report, SpecError
+from jobs.auditing import pixels
+from jobs.spec import JobFailed, Plain, Report, SpecError
 from tests.making import Row, write_corpus
 from tests.photographs import COPIES, encoded, leaves
+from vision.image import picture
 
 EACH = 20
 
@@ -114,6 +116,28 @@ def test_many_copies_of_one_picture_are_one_group(tmp_path: Path) -> None:
     report = audit(write_corpus(tmp_path / "corpus", rows, 100))
     assert {row["group"] for row in report.tables["duplicates"].to_pylist()} == {0}
     assert report.metrics["duplicates.extra"].value == pytest.approx(299 / 300)
+
+
+def test_pictures_are_decoded_once_for_all_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = with_splits(tmp_path / "corpus", planted(120)[0][:30], planted(120)[0][60:100], 16)
+    decoded: list[bytes] = []
+
+    def counting(data: bytes, **words: Any) -> Any:
+        decoded.append(data)
+        return picture(data, **words)
+
+    monkeypatch.setattr(pixels, "picture", counting)
+    both = audit(corpus, split="test", checks=("duplicates", "properties"))
+    assert len(decoded) == len(set(decoded)) == 70
+    assert both.metrics["properties.width.median"].n == 30  # of the audited split alone
+    assert both.metrics["duplicates.across"] == audit(corpus, split="test").metrics["duplicates.across"]
+
+
+def test_what_it_would_cost_is_told_beforehand(tmp_path: Path) -> None:
+    corpus = with_splits(tmp_path / "corpus", planted(120)[0][:30], planted(120)[0][60:100], 16)
+    job: Audit = Audit(corpus=corpus, split="test", checks=("duplicates",))
+    assert job.estimate(Plain())["pictures to decode"] == "70, and again those that may be copies"
+    assert "pictures to decode" not in Audit(corpus=corpus, split="test", by=("sex",)).estimate(Plain())
 
 
 def test_wrong_words_are_one_line(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ Makes a corpus of pictures of which one in a hundred is a planted copy: a quarte
 the others are resized, recompressed, or cropped by 2 % of each side. It is kept in the folder for the next time. Runs
 `safelight run audit --checks duplicates` on it and on a tenth of it, from start to end, and prints one JSON document:
 recall by kind, false pairs (pictures in a group with another that is neither its original nor another copy of that),
-pictures a second and core, and the most memory that the driver and a worker ever had. Last, the join alone over words
+pictures for each second of a processor (MLflow's start included; with workers, what Ray's daemons use is not seen), and
+the most memory that the driver and a worker ever had. Last, the join alone over words
 that are crowded together, whose pairs grow with the square of their number and whose memory must not.
 """
 
@@ -127,6 +128,12 @@ def crowd(count: int) -> dict[str, float]:
             "added_mb": round(_peak_mb() - before)}  # fmt: skip
 
 
+def _cpu_s() -> float:
+    """Seconds of processors that ended children have used, and their children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 2**20)
 
@@ -148,11 +155,18 @@ def main() -> None:
         place = made(folder, pictures, shards, asked.processes)
         shutil.rmtree(folder / "run", ignore_errors=True)
         command = ["--corpus", str(place), "--checks", "duplicates", "--workers", str(asked.workers)]
+        before = _cpu_s()
         ran = watched.run("audit", command, folder / "run")
-        rate = pictures / ran["wall_s"] / max(1, asked.workers)
+        cpu = _cpu_s() - before
         tables = list((folder / "run").rglob("duplicates.parquet"))
         judged = told(pq.read_table(tables[0]) if tables else None, pictures)
-        found[name] = {"pictures": pictures, **judged, "command": ran, "pictures_per_s_and_core": round(rate)}
+        found[name] = {
+            "pictures": pictures,
+            **judged,
+            "command": ran,
+            "cpu_s": round(cpu),
+            "pictures_per_cpu_s": round(pictures / cpu),
+        }
     found["join"] = [crowd(count) for count in (5_000, 10_000, 20_000)]
     print(json.dumps({"duplicates": found, "machine": machine()}, indent=1))
 

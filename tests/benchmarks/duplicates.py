@@ -7,8 +7,8 @@ the others are resized, recompressed, or cropped by 2 % of each side. It is kept
 `safelight run audit --checks duplicates` on it and on a tenth of it, from start to end, and prints one JSON document:
 recall by kind, false pairs (pictures in a group with another that is neither its original nor another copy of that),
 pictures for each second of a processor (MLflow's start included; with workers, what Ray's daemons use is not seen), and
-the most memory that the driver and a worker ever had. Last, the join alone over words
-that are crowded together, whose pairs grow with the square of their number and whose memory must not.
+the most memory that the driver and a worker ever had. Last, the join alone over words that are crowded together, whose
+pairs grow with the square of their number and whose memory must not.
 """
 
 from __future__ import annotations
@@ -160,13 +160,8 @@ def main() -> None:
         cpu = _cpu_s() - before
         tables = list((folder / "run").rglob("duplicates.parquet"))
         judged = told(pq.read_table(tables[0]) if tables else None, pictures)
-        found[name] = {
-            "pictures": pictures,
-            **judged,
-            "command": ran,
-            "cpu_s": round(cpu),
-            "pictures_per_cpu_s": round(pictures / cpu),
-        }
+        speed = {"cpu_s": round(cpu), "pictures_per_cpu_s": round(pictures / cpu)}
+        found[name] = {"pictures": pictures, **judged, "command": ran, **speed}
     found["join"] = [crowd(count) for count in (5_000, 10_000, 20_000)]
     print(json.dumps({"duplicates": found, "machine": machine()}, indent=1))
 

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs import storage, tracing
-from jobs.segmenting import graph, lookup, overlaps, reporting
+from jobs.segmenting import graph, lookup, overlaps, pictures, reporting
 from jobs.segmenting.stages import Stages, wanted
-from jobs.spec import Context, JobFailed, Report, SpecError
+from jobs.spec import Context, Example, JobFailed, Report, SpecError
 from jobs.stages import cost, course
 from jobs.stages.cost import Pace
 from jobs.stages.course import Done
 from jobs.stages.stage import Stage
 from jobs.volumes.opening import at
 from vision.accumulator import Array, Estimate
+from vision.connectomics.contingency import Contingency
 from vision.connectomics.relabel import Lookup
 from vision.connectomics.scores import scores
 from vision.connectomics.skeletons import Skeletons
+from vision.corpora.volumes import Address
 
 if TYPE_CHECKING:
     from jobs.segment import Segment
@@ -42,6 +44,7 @@ class Pipeline:
     job: Segment
     context: Context
     done: list[tuple[str, Done]] = field(default_factory=list)
+    _table: Contingency | None = None
 
     def __post_init__(self) -> None:
         """Refuse wrong words before any work.
@@ -129,9 +132,9 @@ class Pipeline:
         if self.job.truth:
             stage = self.stages.overlaps()
             self._carry_out(stage)
-            table = overlaps.read_all(graph.files(stage.folder or "", stage.region.groups))
+            self._table = overlaps.read_all(graph.files(stage.folder or "", stage.region.groups))
             for threshold, scored in found.items():
-                scored.update(scores(overlaps.relabelled(table, self._lookup(tables.folder(threshold)))))
+                scored.update(scores(overlaps.relabelled(self._table, self._lookup(tables.folder(threshold)))))
         if self.job.skeletons:
             traced, ids = self._traced()
             for threshold, scored in found.items():
@@ -170,5 +173,18 @@ class Pipeline:
             output=stages.labels_at(chosen) if labelled else stages.output,
             tables=tables,
             tags={"stage_digest": stages.edges().fingerprint, "threshold": f"{chosen:g}"},
+            examples=tuple(self._pictures(chosen)) if labelled else (),
             notes=tuple(notes),
         )
+
+    def _pictures(self, chosen: float) -> list[Example]:
+        """Sections with segments, and with errors where there is a truth."""
+        stages, found = self.stages, self.stages.inputs.found
+        labels = at(Address(stages.labels_at(chosen)), "labels", labels=True)
+        image, box = found.get("volume") or found.get("boundaries"), stages.region.box
+        shown = pictures.sections(labels, image, box)
+        if self._table is not None:
+            table_of = self._lookup(stages.agglomeration(self.context.log).folder(chosen))
+            table = overlaps.relabelled(self._table, table_of)
+            shown += pictures.errors(labels, found["truth"], table, image, box)
+        return shown

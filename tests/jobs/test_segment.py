@@ -83,6 +83,9 @@ def test_scores_are_those_of_the_whole_volume() -> None:
     report = job(truth="v.npz#truth", volume="v.npz#image").run()
     wanted = scores(Contingency.of(TRUTH, voxels(report.output)))
     assert values(report.metrics) == pytest.approx(values(wanted), rel=1e-12)
+    assert [example.id for example in report.examples] == [
+        f"{what} z {z}" for what in ("section", "errors") for z in (25, 50, 75)
+    ]
     sweep = report.tables["sweep"].to_pylist()
     assert {row["threshold"] for row in sweep} == {0.3, 0.5}
     assert "chosen by the very truth" in report.notes[-1]

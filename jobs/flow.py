@@ -20,7 +20,7 @@ from jobs.engine import commit, run
 from jobs.engine.plan import ANSWER_VERSION, Plan, plan
 from jobs.engine.replica import Replica, Target
 from jobs.engine.selection import resolve
-from jobs.probing import cost
+from jobs.probing import PROBED, cost
 from jobs.reading import Reading
 from jobs.records import CORPUS, Reads
 from jobs.spec import Context, SpecError
@@ -112,7 +112,9 @@ def estimate(reading: Reading, model: Model, job: Predicting) -> Mapping[str, st
     workers = job.workers if job.workers is not None else os.cpu_count()
     todo = _planned(reading, target, identity)
     replica = Replica(reading.url, (target,), reading.selection, job.code)
-    return {"output": target.output, **cost(reading, todo, replica, max(workers or 1, 1))}
+    # Where each picture is seen many times, a few of them tell enough.
+    probed = max(1, PROBED // target.passes)
+    return {"output": target.output, **cost(reading, todo, replica, max(workers or 1, 1), probed)}
 
 
 def _unsaid(_message: str) -> None:

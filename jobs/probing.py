@@ -30,12 +30,13 @@ def size_text(count: float) -> str:
     return f"{count / 1024**power:,.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
-def cost(reading: Reading, plan: Plan, replica: Replica, workers: int) -> Mapping[str, str]:
+def cost(reading: Reading, plan: Plan, replica: Replica, workers: int, probed: int = PROBED) -> Mapping[str, str]:
     """Images, bytes, requests, output size and hours, as text.
 
     Args:
         plan: what is missing; finished shards cost nothing.
         workers: processes that would share the work, at least 1.
+        probed: pictures that are tried, at most.
     """
     shards = [shard for shard, _ in plan.missing.values()]
     facts = {
@@ -45,19 +46,19 @@ def cost(reading: Reading, plan: Plan, replica: Replica, workers: int) -> Mappin
     }
     if not plan.missing or not plan.rows_missing:
         return {**facts, "hours": "none: nothing is missing"}
-    rows, seconds, size = _probe(plan, replica)
+    rows, seconds, size = _probe(plan, replica, probed)
     hours = seconds / rows * plan.rows_missing / workers / 3600
     facts["output size"] = f"about {size_text(size / rows * plan.rows_missing)}"
     facts["hours"] = f"about {hours:.2f} with {workers} workers, at {rows / seconds:,.1f} images/s each"
     return facts
 
 
-def _probe(plan: Plan, replica: Replica) -> tuple[int, float, int]:
+def _probe(plan: Plan, replica: Replica, probed: int) -> tuple[int, float, int]:
     """(rows, seconds, bytes of answers) of the first pictures of the first missing shard."""
     with tempfile.TemporaryDirectory() as folder:
         lease = leases([plan])[0]
         targets = (replace(replica.targets[0], output=folder),)
-        probe = replace(replica, targets=targets, selection=replace(replica.selection, limits={lease.file: PROBED}))
+        probe = replace(replica, targets=targets, selection=replace(replica.selection, limits={lease.file: probed}))
         worker = probe.make()
         worker(lease)  # compiles, fills caches
         started = time.perf_counter()

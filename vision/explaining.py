@@ -39,6 +39,10 @@ class Method(Protocol):
         """
         ...
 
+    def passes(self, size: tuple[int, int]) -> int:
+        """How many pictures of a size the net sees for the map of one."""
+        ...
+
     def facts(self, size: tuple[int, int]) -> dict[str, Any]:
         """All that decides the maps of pictures of a size, for their fingerprint."""
         ...

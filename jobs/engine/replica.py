@@ -52,6 +52,12 @@ class Target:
         """What the model sees of a picture."""
         return self.asked.views or self.model.preprocessing
 
+    @property
+    def passes(self) -> int:
+        """How many times the net sees a picture: more than once where its answer is explained."""
+        method = self.asked.method
+        return 1 if method is None else 1 + method.passes(self.model.preprocessing.size)
+
 
 @dataclass(frozen=True)
 class Lease:

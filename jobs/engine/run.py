@@ -108,7 +108,8 @@ def carry_out(courses: Sequence[Course], replica: Replica, job: Predicting) -> N
         commit.sweep(course.target.output)
         _hold(course, job.max_errors)
     plans = [course.plan for course in courses]
-    count = joining.workers_for(job.workers, max(plan.rows_missing for plan in plans), SMALL)
+    work = max(course.plan.rows_missing * course.target.passes for course in courses)
+    count = joining.workers_for(job.workers, work, SMALL)
     todo = Leases(plans, replica.corpus, count, replica.selection == Selection())
     count = min(count, len(todo))
     for course in courses:

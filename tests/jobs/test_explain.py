@@ -15,7 +15,7 @@ from PIL import Image
 from jobs import page
 from jobs.evaluate import Evaluate
 from jobs.explain import Explain
-from jobs.spec import SpecError
+from jobs.spec import Plain, SpecError
 from tests.making import CLASSES, CorpusMaker, Row
 from tests.placed import cells_of, places_of, write_corpus
 from vision.geolocation.globe import Globe
@@ -118,6 +118,22 @@ def test_shards_and_batches_do_not_matter(make_corpus: CorpusMaker) -> None:
     explained(make_corpus(photos(20), "a", shard_rows=20), output="one").run()
     explained(make_corpus(photos(20), "b", shard_rows=3), output="two").run()
     assert maps("one") == maps("two")
+
+
+@pytest.mark.slow
+def test_workers_do_not_matter(make_corpus: CorpusMaker, ray_session: None) -> None:
+    model("red")
+    corpus = make_corpus(photos(24))
+    net = (str(Path("red").resolve()),)  # workers have working folders of their own
+    explained(corpus, output="one", model=net).run()
+    explained(corpus, output="two", model=net, workers=2).run()
+    assert maps("one") == maps("two")
+
+
+def test_a_dry_run_writes_nothing(make_corpus: CorpusMaker) -> None:
+    model("red")
+    facts = explained(make_corpus(photos(24))).estimate(Plain())
+    assert facts["images"] == "24 of 24" and "images/s each" in facts["hours"] and not Path("out").exists()
 
 
 def test_the_truth_can_be_explained_where_it_is_known(make_corpus: CorpusMaker) -> None:

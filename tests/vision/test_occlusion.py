@@ -59,7 +59,7 @@ def test_a_planted_cue_is_found(fill: str) -> None:
 def test_a_map_is_what_each_cover_costs_in_the_order_of_places() -> None:
     method, pixels = Occlusion(16, 5, "white"), picture(0)
     tops, lefts = method.grid((48, 48))
-    assert len(tops) * len(lefts) == 64 and len(method.map(pixels, 0.0, redness)) == 64
+    assert len(tops) * len(lefts) == 64 == method.passes((48, 48)) and len(method.map(pixels, 0.0, redness)) == 64
     covered = pixels.copy()
     covered[tops[1] : tops[1] + 16, lefts[4] : lefts[4] + 16] = 255
     score = float(redness([pixels])[0])
@@ -77,7 +77,7 @@ def test_copies_are_made_some_at_a_time_and_the_picture_stays_as_it_was() -> Non
     pixels = picture(1)
     before = pixels.copy()
     assert len(Occlusion(4, 2).map(pixels, 0.0, count)) == 23 * 23 == sum(sizes)
-    assert max(sizes) == 64 and (pixels == before).all()
+    assert max(sizes) == 256 and (pixels == before).all()
 
 
 def test_the_mean_cover_changes_no_mean() -> None:

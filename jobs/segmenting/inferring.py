@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any, Literal
 
@@ -141,6 +141,8 @@ class Inferring:
         if volume is None or job.model is None:
             raise SpecError(f"{'volume' if job.model else 'model'}: a net needs both --model and --volume")
         found, model = opened(volume, "volume", job.scale), context.model(job.model)
+        if model.folder is not None:  # workers have other working directories
+            model = replace(model, folder=model.folder.absolute())
         if found.volume.channels or found.volume.dtype not in TYPES:
             raise SpecError(f"volume: {found.address} holds {found.volume.dtype}; a net takes {' or '.join(TYPES)}")
         try:

@@ -13,8 +13,8 @@ import numpy as np
 
 from vision.accumulator import Array
 
-FEW = 100.0
-"""Where a cell of the table is expected to hold fewer, Fisher's exact test is made, which takes up to 3 ms.
+FEW = 1000.0
+"""Where a cell of the table is expected to hold fewer, Fisher's exact test is made: 0.1 ms at most.
 
 The textbook's 5 is meant for one test at 0.05. A family of many looks at the far tail, where chi-square is off long
 after that: of no hit in 120 of 2,240 rows where 10 were expected, it says 1 in 1,475, and 1 in 20,454 is true. In
@@ -40,13 +40,33 @@ def two_rates(hits: int, n: int, other_hits: int, other_n: int) -> tuple[float, 
     if all_hits in (0, total):
         return 1.0, "fisher"
     if min(n, other_n) * min(all_hits, total - all_hits) / total < FEW:
-        from scipy.stats import fisher_exact
-
-        table = [[hits, n - hits], [other_hits, other_n - other_hits]]
-        return min(1.0, float(fisher_exact(table)[1])), "fisher"
+        return fisher(hits, n, other_hits, other_n), "fisher"
     surplus = hits * (other_n - other_hits) - other_hits * (n - hits)  # whole numbers of any size
     squared = surplus * surplus * total / (n * other_n * all_hits * (total - all_hits))
     return math.erfc(math.sqrt(squared / 2)), "chi-square"
+
+
+def fisher(hits: int, n: int, other_hits: int, other_n: int) -> float:
+    """Two-sided p of Fisher's exact test: of all tables with these margins, those that are no likelier than this one.
+
+    Chances follow from their ratios to each other and are divided by their sum, which needs no factorials of billions;
+    what lies 40 standard deviations and more from the mean adds nothing that could be told.
+
+    Reference: Fisher, "Statistical methods for research workers", 1934, section 21.02; ties as in R, to 1 in 10**7.
+    """
+    total, all_hits = n + other_n, hits + other_hits
+    mean = n * all_hits / total
+    if abs(hits - mean) > 10**6:  # where at most thousands are expected
+        return 0.0
+    spread = math.sqrt(mean * (1 - all_hits / total) * other_n / max(1, total - 1))
+    low = max(0, n + all_hits - total, min(hits, math.floor(mean - 40 * spread - 40)))
+    high = min(n, all_hits, max(hits, math.ceil(mean + 40 * spread + 40)))
+    k = np.arange(low, high, dtype=np.float64)  # steps from k to k + 1
+    steps = np.log((all_hits - k) * (n - k)) - np.log((k + 1) * (total - all_hits - n + k + 1))
+    logs = np.concatenate([[0.0], np.cumsum(steps)])
+    chances = np.exp(logs - logs.max())
+    p = chances[chances <= chances[hits - low] * (1 + 1e-7)].sum() / chances.sum()
+    return min(1.0, float(p))
 
 
 def chi_square_p(statistic: float, freedom: int) -> float:

@@ -7,12 +7,12 @@ import pytest
 from scipy.stats import chi2, chi2_contingency, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
-from vision.fairness.significance import FEW, benjamini_hochberg, chi_square_p, holm, two_rates
+from vision.fairness.significance import FEW, benjamini_hochberg, chi_square_p, fisher, holm, two_rates
 
 
 @pytest.mark.parametrize(
     ("hits", "n", "others", "m"),
-    [(58, 72, 2116, 2290), (5, 9, 100, 4000), (0, 40, 3, 60), (7, 7, 1, 9), (900, 2000, 9100, 22000)],
+    [(58, 72, 2116, 2290), (5, 9, 100, 4000), (0, 40, 3, 60), (7, 7, 1, 9), (4000, 8000, 9100, 22000)],
 )
 def test_two_rates_are_tested_as_scipy_does(hits: int, n: int, others: int, m: int) -> None:
     table = [[hits, n - hits], [others, m - others]]
@@ -28,6 +28,18 @@ def test_the_far_tail_is_exact_where_chi_square_is_not() -> None:
     p, test = two_rates(0, 120, 187, 2120)
     assert test == "fisher"
     assert p < chi2_contingency([[0, 120], [187, 1933]], correction=False)[1] / 5
+
+
+def test_the_exact_test_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(300):
+        n, m = (int(x) for x in rng.integers(1, 400, 2))
+        hits, others = int(rng.integers(0, n + 1)), int(rng.integers(0, m + 1))
+        wanted = fisher_exact([[hits, n - hits], [others, m - others]])[1]
+        assert fisher(hits, n, others, m) == pytest.approx(wanted, rel=1e-9)
+    large = [[310, 10**6 - 310], [20_000, 10**8 - 20_000]]
+    assert fisher(310, 10**6, 20_000, 10**8) == pytest.approx(fisher_exact(large)[1], rel=1e-6)
+    assert fisher(1_900, 2_000, 100, 10**9) < 1e-300
 
 
 def test_where_there_is_nothing_to_test() -> None:

@@ -17,8 +17,8 @@ from vision.connectomics.contingency import Contingency
 from vision.connectomics.edges import Edges, edges_across, edges_of
 from vision.corpora.volumes import Address
 
-BYTES_A_VOXEL = 40
-"""Memory for each voxel of a block: ids, comparisons and faces; measured."""
+BYTES_A_VOXEL = 120
+"""Memory for each voxel of a block: ids, comparisons and faces; 55 on FIB-25, twice that where all is noise."""
 
 
 @dataclass(frozen=True)

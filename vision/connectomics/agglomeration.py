@@ -69,8 +69,8 @@ class Joins:
 def greedy(ids: Array, edges: Edges, highest: float = 1.0, quantile: float | None = None) -> Joins:
     """Join the pair with the lowest boundary, pool, and again, until `highest` is passed.
 
-    A million edges take 2 (up to 0.3) to 12 seconds (all), and some 300 bytes an edge at their peak; quantiles ten times
-    as long.
+    A million edges take 2 (up to 0.3) to 12 seconds (all), and 300 bytes an edge at their peak; quantiles ten times as
+    long.
 
     Args:
         ids: (N,) uint64, every fragment.

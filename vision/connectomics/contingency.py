@@ -15,6 +15,8 @@ import numpy as np
 from vision.accumulator import Array
 from vision.connectomics.grouped import run_starts, summed_by_pair
 
+_CHUNK = 1 << 17  # voxels counted at once, so that what is in between stays in the cache
+
 
 def _none(kind: type) -> Array:
     return np.empty(0, kind)
@@ -48,8 +50,13 @@ class Contingency:
             if np.issubdtype(labels.dtype, np.signedinteger) and labels.size and int(labels.min()) < 0:
                 raise ValueError(f"{name} must not hold negative ids, got {int(labels.min())}")
         i, j = np.ascontiguousarray(truth).reshape(-1), np.ascontiguousarray(segments).reshape(-1)
-        starts = run_starts(i, j)
-        return cls.rows(i[starts], j[starts], np.diff(starts, append=len(i)))
+        pieces = (slice(start, start + _CHUNK) for start in range(0, len(i), _CHUNK))
+        return cls.total(cls._of_runs(i[piece], j[piece]) for piece in pieces)
+
+    @classmethod
+    def _of_runs(cls, truth: Array, segments: Array) -> Contingency:
+        starts = run_starts(truth, segments)
+        return cls.rows(truth[starts], segments[starts], np.diff(starts, append=len(truth)))
 
     @classmethod
     def rows(cls, truth: Array, segments: Array, counts: Array) -> Contingency:
@@ -60,6 +67,8 @@ class Contingency:
     def total(cls, tables: Iterable[Contingency]) -> Contingency:
         """The sum of tables of disjoint boxes."""
         parts = list(tables) or [cls()]
+        if len(parts) == 1:
+            return parts[0]
         return cls.rows(
             np.concatenate([p.truth for p in parts]),
             np.concatenate([p.segments for p in parts]),

@@ -17,6 +17,9 @@ from vision.accumulator import Array
 from vision.connectomics.faces import UNIT, distinct_faces
 from vision.connectomics.grouped import by_pair, run_starts
 
+_SLAB = 1 << 18
+"""Voxels whose faces are gathered at once: what is in between stays small, and in the cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:
@@ -117,10 +120,21 @@ def edges_of(labels: Array, boundary: Array, bins: int = 0) -> Edges:
         ValueError: if the shapes differ or the boundary is not uint8.
     """
     _checked(labels, boundary)
+    depth = len(labels)
+    # Adding up histograms of many slabs would cost more than the cache gains.
+    planes = depth if bins else max(1, _SLAB // max(1, labels[:1].size))
+    return Edges.added(
+        _slab(labels[z : z + planes + 1], boundary[z : z + planes + 1], min(planes, depth - z), bins)
+        for z in range(0, depth, max(1, planes))
+    )
+
+
+def _slab(labels: Array, boundary: Array, planes: int, bins: int) -> Edges:
+    """The edges of some planes, and from the last of them to the one above, which is there unless the block ends."""
     flat, values = np.ascontiguousarray(labels).reshape(-1), np.ascontiguousarray(boundary).reshape(-1)
     parts = []
-    for axis in range(3):
-        at, stride = _changes(labels, axis)
+    for axis, part in enumerate((labels, labels[:planes], labels[:planes])):
+        at, stride = _changes(part, axis)
         parts.append(_kept(flat[at], flat[at + stride], values[at].astype(np.uint16) + values[at + stride]))
     first, second, amounts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Edges.of_faces(first, second, amounts, bins)

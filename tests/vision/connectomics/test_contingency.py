@@ -53,6 +53,15 @@ def test_blocks_give_the_table_of_the_whole(size: tuple[int, int, int]) -> None:
     assert rows(Contingency.total(reversed(parts))) == rows(Contingency.of(truth, segments)) == counted(truth, segments)
 
 
+def test_pieces_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(3)
+    truth, segments = (generator.integers(0, 5, 1000).repeat(3).astype(np.uint64) << np.uint64(61) for _ in "ab")
+    whole = rows(Contingency.of(truth, segments[::-1]))
+    assert whole == counted(truth, segments[::-1])
+    monkeypatch.setattr("vision.connectomics.contingency._CHUNK", 7)
+    assert rows(Contingency.of(truth, segments[::-1])) == whole
+
+
 def test_pairs_are_grouped_though_their_keys_collide(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mixed key of wide ids may map two pairs to one number; here it always does."""
     monkeypatch.setattr("vision.connectomics.grouped._keys", lambda a, b: (np.zeros(len(a), np.uint64), False))

@@ -61,6 +61,16 @@ def test_blocks_add_up_to_the_whole_in_any_order(size: tuple[int, int, int]) -> 
     assert same_edges(Edges.added(parts[half:]).merge(Edges.added(parts[:half])), whole)
 
 
+@pytest.mark.parametrize("slab", [1, 1760, 5000])
+def test_slabs_do_not_show(slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    boundary = neurites.boundary(Box((0, 0, 0), (20, 40, 44)), noise=100)
+    fragments = Fragmenter(window=6).of_block(boundary)
+    whole = edges_of(fragments, boundary)
+    assert np.array_equal(edges_of(fragments, boundary, 16).total, whole.total)
+    monkeypatch.setattr("vision.connectomics.edges._SLAB", slab)
+    assert same_edges(edges_of(fragments, boundary), whole)
+
+
 def test_bioimage_finds_the_same_pairs_counts_and_means() -> None:
     library = pytest.importorskip("bioimage_cpp")
     generator = np.random.default_rng(2)

@@ -86,6 +86,7 @@ class Audit(trust.Trusts, synsets.Labelled, geography.Placing):
         if "rate" in self._roles():
             return given.report(self, self._roles())
         source, columns, declared, classes, tags = self._source()
+        trust.pictured(self, source)  # refused before rows are counted
         outcomes = tuple(n for n, role in ((TRUTH, columns.truth), (PREDICTION, columns.prediction)) if role)
         most = 1_000_000 if self.top else self.max_groups
         zero = Tally(self.by, outcomes, most, columns.also, self.cluster_by)

@@ -28,6 +28,8 @@ def report(job: Audit, roles: Mapping[str, str]) -> Report:
     """
     if set(roles) - {"rate", "id"}:
         raise SpecError("columns: a table of rates has no counts, truths or predictions; give rate=NAME alone")
+    if job.checks or not job.by:
+        raise SpecError("by: given rates are those of groups, and have no rows to check")
     url = storage.absolute(job.table or "")
     table = chosen(tables.read(url), job, roles.get("id"))
     for name in (*job.by, roles["rate"]):

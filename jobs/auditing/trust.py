@@ -5,17 +5,11 @@ Each check is a file of its own that gives back metrics, tables and sentences; h
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
-from jobs.auditing import correlations, doubts, duplicates, leakage, properties
-from jobs.auditing.checked import Checked
-from jobs.auditing.copies import Words
-from jobs.auditing.passes import Named
-from jobs.auditing.pixels import look
 from jobs.auditing.source import Columns, Shards, Source
 from jobs.engine.selection import resolve
 from jobs.reading import Reading
@@ -86,32 +80,16 @@ def checked(report: Report, job: Trusts, rows: Rows, level: float, context: Cont
         SpecError: if a check is asked of what it cannot be made of.
         JobFailed: if a shard is missing or damaged.
     """
-    looked = _looked(job, rows, context)
-    for name in CHECKS:
-        if name in job.checks:
-            report = _one(name, job, rows, looked, level, context).added(report)
+    if not job.checks:
+        return report
+    from jobs.auditing.checking import carried_out
+
+    for found in carried_out([name for name in CHECKS if name in job.checks], job, rows, level, context):
+        report = found.added(report)
     return report
 
 
-@dataclass(frozen=True)
-class Looked:
-    """What the pictures of some splits, those of the audited one first, were measured as."""
-
-    readings: Sequence[Reading] = ()
-    states: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _looked(job: Trusts, rows: Rows, context: Context) -> Looked:
-    """One pass over the pictures for all checks that look at them."""
-    asked, readings = _pictured(job, rows.source)
-    if not asked:
-        return Looked()
-    zeros = {"duplicates": Words(), "properties": properties.Properties(rows.columns.by)}
-    states = look(readings, [zeros[name] for name in asked], job.workers, job.retry_s, context)
-    return Looked(readings, dict(zip(asked, states, strict=True)))
-
-
-def _pictured(job: Trusts, source: Source) -> tuple[list[str], Sequence[Reading]]:
+def pictured(job: Trusts, source: Source) -> tuple[list[str], Sequence[Reading]]:
     """The checks that look at pictures, and of which splits."""
     asked: list[str] = [name for name in ("duplicates", "properties") if name in job.checks]
     if not asked:
@@ -123,47 +101,10 @@ def _pictured(job: Trusts, source: Source) -> tuple[list[str], Sequence[Reading]
 
 def costs(job: Trusts, source: Source) -> dict[str, str]:
     """The pictures that would be decoded, as far as manifests tell."""
-    asked, readings = _pictured(job, source)
+    asked, readings = pictured(job, source)
     pictures = sum(shard.rows for one in readings for shard in one.corpus.present(one.split))
     again = ", and again those that may be copies" if "duplicates" in asked else ""
     return {"pictures to decode": f"{pictures:,}{again}"} if asked else {}
-
-
-def _one(name: str, job: Trusts, rows: Rows, looked: Looked, level: float, context: Context) -> Checked:
-    if name == "duplicates":
-        found = duplicates.find(looked.states[name], looked.readings, job, context)
-        return duplicates.report(found, looked.readings[0].split)
-    if name == "properties":
-        return properties.find(looked.states[name], looked.readings[0], level)
-    if name == "leakage":
-        return _leakage(job, rows.source, rows.columns, context)
-    if name == "labels":
-        return _labels(job, rows.source, rows.columns, context)
-    counted = [*rows.columns.by, *also(job, rows.columns.by)]
-    return correlations.find(rows.cube, counted, level, rows.columns.truth)
-
-
-def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
-    if not job.same:
-        raise SpecError("same: leakage needs columns of which a value should be in one split only, such as person")
-    id_column, split = columns.id, None
-    sources: list[Named] = [("", source)]
-    if isinstance(source, Shards):
-        id_column = "id"
-        readings = beside(job, source.reading) if job.split_by is None else [source.reading]
-        sources = [(reading.split, Shards.of(reading, None)) for reading in readings]
-        split = source.reading.split if job.split_by is None else None
-    elif job.split_by is None:
-        raise SpecError("split_by: leakage in a table needs the column that says which split a row is of")
-    asked = leakage.Asked(job.same, split, job.split_by, id_column)
-    for name, one in sources:
-        asked.columns.check(one.names(), f"split {name}" if name else "the table")
-    return leakage.find(sources, asked, job, context)
-
-
-def _labels(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
-    classes = source.answers.corpus.classes if isinstance(source, Shards) and source.answers else None
-    return doubts.find(source, columns, job.suspects, classes or (), job, context)
 
 
 def beside(job: Trusts, reading: Reading) -> Sequence[Reading]:

@@ -149,6 +149,8 @@ def test_wrong_words_are_one_line(tmp_path: Path) -> None:
     Path("rows.csv").write_text("a\n1\n")
     with pytest.raises(SpecError, match="checks: duplicates looks at pictures, and a table has none: give --corpus"):
         Audit(table="rows.csv", checks=("duplicates",)).run()
+    with pytest.raises(SpecError, match="by: given rates are those of groups, and have no rows to check"):
+        Audit(table="rows.csv", checks=("leakage",), columns=("rate=a",), by=("a",)).run()
     with pytest.raises(SpecError, match="by: the columns of the groups are needed"):
         Audit(corpus=corpus).run()
     (tmp_path / "corpus" / "test" / "part-00001.parquet").unlink()

@@ -23,7 +23,7 @@ def components(values: Array, backend: Backend = "skimage") -> Array:
     """6-connected components of equal value; 0 is background.
 
     Every library numbers them 1, 2, ... by their first voxel in (z, y, x) order, so the backend does not show. Masks
-    are labelled by SciPy, several times as fast as by either backend, which volumes of several values need.
+    are labelled by SciPy; the backend is for volumes of several values.
 
     Args:
         values: (Z, Y, X) booleans or unsigned integers.

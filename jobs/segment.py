@@ -66,6 +66,10 @@ class Segment(Applying):
     fill: bool = Field(True, description="boundary voxels go to the nearest fragment; otherwise they stay 0")
     max_boundary: float = Field(1.0, gt=0, le=1, description="fragments whose mean boundary is above are left out")
     backend: Literal["bioimage-cpp", "skimage"] = Field("bioimage-cpp", description="library of the watershed")
+    candidates: int = Field(0, ge=0, description="how many likely errors to list for proofreaders, best first")
+    decisions: str | None = Field(
+        None, description="the list with a column `verdict` (yes, no): what is accepted is applied to the labels"
+    )
     precomputed: bool = Field(False, description="labels also as a neuroglancer precomputed volume (tensorstore)")
     from_stage: stages.Name = Field(
         "fragments", alias="from", description="the first stage to run; earlier ones are done"

@@ -18,12 +18,14 @@ import pyarrow as pa
 
 from jobs import storage
 from jobs.engine.commit import digest
-from jobs.segmenting import graph, lookup, rows
+from jobs.segmenting import graph as files
+from jobs.segmenting import lookup, rows
 from jobs.segmenting.graph import Graph
-from jobs.spec import JobFailed
+from jobs.spec import JobFailed, SpecError
 from jobs.stages import ledger
 from jobs.stages.region import Region
 from vision.connectomics.agglomeration import Joins, by_threshold, greedy, without_small
+from vision.connectomics.proofreading import Correction, corrected
 from vision.connectomics.relabel import Lookup
 from vision.connectomics.unionfind import consecutive
 
@@ -41,6 +43,7 @@ class Agglomeration:
         min_size: segments of fewer voxels join their best neighbour.
         say: tells whoever watches.
         called: the name of the only table there is; None: by threshold.
+        corrections, decided: what proofreaders accepted, and the digest of their decisions; "" for none.
     """
 
     output: str
@@ -51,6 +54,8 @@ class Agglomeration:
     min_size: int
     say: Callable[[str], None] = field(default=lambda _line: None)
     called: str | None = None
+    corrections: tuple[Correction, ...] = ()
+    decided: str = ""
 
     def name(self, threshold: float) -> str:
         """What a table and the labels made with it are called."""
@@ -59,6 +64,7 @@ class Agglomeration:
         ways = [f"q{self.quantile:g}"] if self.quantile is not None else []
         ways += ["joined"] if self.method == "threshold" else []
         ways += [f"min{self.min_size}"] if self.min_size else []
+        ways += [f"decided-{self.decided[:8]}"] if self.decided else []
         return "-".join([lookup.name(threshold), *ways])
 
     def folder(self, threshold: float) -> str:
@@ -67,7 +73,7 @@ class Agglomeration:
 
     def fingerprint(self, threshold: float) -> str:
         """What decides the table of a threshold."""
-        return digest({**self._facts(), "threshold": threshold, "min_size": self.min_size})
+        return digest({**self._facts(), "threshold": threshold, "min_size": self.min_size, "decided": self.decided})
 
     def _facts(self) -> Mapping[str, Any]:
         return {"stage": "agglomerate", "edges": self.edges, "method": self.method, "quantile": self.quantile}
@@ -81,29 +87,38 @@ class Agglomeration:
 
     def table(self, threshold: float) -> Lookup:
         """Fragment to segment; segments are numbered 1, 2, ... by their smallest fragment."""
-        if self.method == "greedy":
-            found = self._history.at(threshold)
+        if self.decided:
+            found = self._corrected(threshold)
+        elif self.method == "greedy":
+            found = self.history.at(threshold)
         else:
-            (found,) = by_threshold(self._graph.ids, self._graph.edges, [threshold])
+            (found,) = by_threshold(self.graph.ids, self.graph.edges, [threshold])
         if self.min_size:
-            found = without_small(found, self._graph.sizes, self._graph.edges, self.min_size)
+            found = without_small(found, self.graph.sizes, self.graph.edges, self.min_size)
         return consecutive(found)
 
-    @cached_property
-    def _graph(self) -> Graph:
-        """The graph of all groups."""
-        return graph.read_all(graph.files(storage.join(self.output, "edges"), self.region.groups))
+    def _corrected(self, threshold: float) -> Lookup:
+        """With what proofreaders decided."""
+        try:
+            return corrected(self.history, threshold, list(self.corrections))
+        except ValueError as error:
+            raise SpecError(f"decisions: {error}") from None
 
     @cached_property
-    def _history(self) -> Joins:
+    def graph(self) -> Graph:
+        """The graph of all groups."""
+        return files.read_all(files.files(storage.join(self.output, "edges"), self.region.groups))
+
+    @cached_property
+    def history(self) -> Joins:
         """All joins; read where they are kept."""
         fingerprint = digest(self._facts())
         name = "joins" if self.quantile is None else f"joins-q{self.quantile:g}"
         place, held = storage.join(self.output, f"{name}.parquet"), ledger.read(self.output, name)
         if held and held["fingerprint"] == fingerprint and _sha256(place) == held["digest"]:
             return _joins(rows.read(place))
-        self.say(f"agglomerating {len(self._graph.ids):,} fragments and {len(self._graph.edges):,} edges")
-        joins = greedy(self._graph.ids, self._graph.edges, 1.0, self.quantile)
+        self.say(f"agglomerating {len(self.graph.ids):,} fragments and {len(self.graph.edges):,} edges")
+        joins = greedy(self.graph.ids, self.graph.edges, 1.0, self.quantile)
         data = _packed(joins)
         storage.write(place, data)
         ledger.write(self.output, name, fingerprint, self._facts(), hashlib.sha256(data).hexdigest())
@@ -119,8 +134,8 @@ class Agglomeration:
     def _write(self, threshold: float, table: Lookup) -> None:
         """Cut a table by groups: each gets the rows of the fragments that it has."""
         digests: list[str | None] = []
-        for group, url in enumerate(graph.files(storage.join(self.output, "edges"), self.region.groups)):
-            ids = graph.nodes(url)
+        for group, url in enumerate(files.files(storage.join(self.output, "edges"), self.region.groups)):
+            ids = files.nodes(url)
             rows = np.searchsorted(table.ids, ids)
             if len(ids) and not (len(table) and (table.ids[np.minimum(rows, len(table) - 1)] == ids).all()):
                 raise JobFailed(f"{url} has fragments that are not in the table of joins: it was changed meanwhile")

@@ -7,6 +7,7 @@ any blocks. Affinities become a boundary map as they are made: kept is a byte a 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
@@ -35,6 +36,9 @@ Keep = Literal["boundaries", "affinities"]
 STATISTICS, INFER = "greys", "infer"
 BYTES_A_VOXEL, BYTES_A_CHANNEL = 16, 40
 """Memory for each voxel of a block: grey levels before and after; sums, weights and answers of each channel."""
+
+NET_BYTES, BYTES_A_PATCH_VOXEL = 500 * 2**20, 600
+"""torch and answers that are kept; maps of a U-Net of width 12, measured, for each voxel of a patch."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,8 @@ class Inferring:
         }  # fmt: skip
         work = Applied(self.volume.address, self.model, tiling, grey, job.flips, job.weighting, region.box, self.keep)
         each = BYTES_A_VOXEL + BYTES_A_CHANNEL * channels
-        stage = Stage(INFER, facts, work.make, region, memory=region.grid.voxels_per_block * each)
+        net = NET_BYTES + BYTES_A_PATCH_VOXEL * math.prod(tiling.patch)
+        stage = Stage(INFER, facts, work.make, region, memory=net + region.grid.voxels_per_block * each)
         about = {"model": self.model.digest, "made_by": stage.fingerprint, **dict(self.model.decoding)}
         found = self.volume.volume
         target = Target(

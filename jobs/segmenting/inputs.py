@@ -83,6 +83,21 @@ class Inputs:
         return {field: self.found[field].facts() for field in fields if field in self.found}
 
 
+def _told(one: Opened, asked: str | None) -> str | None:
+    """The offsets asked for, or those that the file says its channels have.
+
+    Raises:
+        SpecError: if they are not the same.
+    """
+    own = (one.volume.attributes or {}).get("own") or {}
+    if not own.get("offsets"):
+        return asked
+    held = ";".join(",".join(map(str, offset)) for offset in own["offsets"])
+    if asked and asked.replace(" ", "").strip(";") != held:
+        raise SpecError(f"offsets: {one.address} says that its channels have {held}, and {asked} are asked for")
+    return held
+
+
 def _checked(found: Mapping[str, Opened], offsets: str | None) -> Nearest | None:
     """The nearest channels of affinities; refuses inputs of other kinds."""
     nearest = None
@@ -91,7 +106,7 @@ def _checked(found: Mapping[str, Opened], offsets: str | None) -> Nearest | None
         if field == "affinities":
             if not channels:
                 raise SpecError(f"affinities: {one.address} is (z, y, x); affinities have a channel an offset in front")
-            nearest = evidence.nearest_of(offsets, channels)
+            nearest = evidence.nearest_of(_told(one, offsets), channels)
         elif channels:
             raise SpecError(f"{field}: {one.address} has {channels} channels; (z, y, x) is expected")
         if field in ("affinities", "boundaries"):

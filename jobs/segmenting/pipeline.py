@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from jobs import storage, tracing
-from jobs.segmenting import graph, lookup, overlaps, pictures, reporting
+from jobs.segmenting import candidates, graph, lookup, overlaps, pictures, reporting, rows
 from jobs.segmenting.stages import Stages, wanted
 from jobs.spec import Context, Example, JobFailed, Report, SpecError
 from jobs.stages import cost, course
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from jobs.segment import Segment
 
 USUAL = {
-    "fragments": Pace(1e-6 / 2.7, 0.6, False), "edges": Pace(1e-6 / 16, 0.05, False),
-    "relabel": Pace(1e-6 / 29, 0.2, False), "overlaps": Pace(1e-6 / 47, 0.01, False),
+    "fragments": Pace(1e-6 / 2.7, 0.15, False), "edges": Pace(1e-6 / 16, 0.02, False),
+    "relabel": Pace(1e-6 / 29, 0.05, False), "overlaps": Pace(1e-6 / 47, 0.01, False),
 }  # fmt: skip
 """Core-seconds and bytes left a voxel, measured on real neurons (FIB-25) in blocks of 128^3 with a halo of 16."""
 
@@ -53,6 +54,8 @@ class Pipeline:
             SpecError: naming the field.
         """
         self._names = wanted(self.job.from_stage, self.job.to_stage)
+        if (self.job.decisions or self.job.candidates) and (self.job.method != "greedy" or self.job.components):
+            raise SpecError("candidates and decisions are about joins: they need --method greedy")
         self._thresholds()
 
     def run(self) -> Report:
@@ -73,6 +76,8 @@ class Pipeline:
             by_threshold = self._scores()
         chosen = self._chosen(by_threshold)
         if "relabel" in names:
+            if job.decisions:
+                self.stages.decided(self.context.log).carry_out([chosen])
             self._carry_out(stages.relabel(chosen))
             if job.precomputed:
                 self._precomputed(chosen)
@@ -166,16 +171,36 @@ class Pipeline:
                 f"the threshold {chosen:g} was chosen by the very truth that it is scored on: for a fair score choose "
                 "it on another --roi and name it with --threshold"
             )
-        tables = reporting.sweeps(by_threshold)
+        tables = {**reporting.sweeps(by_threshold), **(self._candidates(chosen) if job.candidates else {})}
         tables["stages"] = reporting.counts([(name, d.counts, d.blocks, d.made) for name, d in self.done])
         return Report(
-            metrics=by_threshold.get(chosen, {}),
+            metrics=self._decided(chosen) or by_threshold.get(chosen, {}),
             output=stages.labels_at(chosen) if labelled else stages.output,
             tables=tables,
             tags={"stage_digest": stages.edges().fingerprint, "threshold": f"{chosen:g}"},
             examples=tuple(self._pictures(chosen)) if labelled else (),
             notes=tuple(notes),
         )
+
+    def _decided(self, chosen: float) -> dict[str, Estimate]:
+        """Scores with what proofreaders decided; nothing where they did not, or there is no truth."""
+        if not self.job.decisions or self._table is None:
+            return {}
+        table_of = self._lookup(self.stages.decided(self.context.log).folder(chosen))
+        return scores(overlaps.relabelled(self._table, table_of))
+
+    def _candidates(self, chosen: float) -> dict[str, pa.Table]:
+        """What to look at, kept as a file too; and what a user who knows the truth would bring."""
+        stages, job = self.stages, self.job
+        tables = stages.agglomeration(self.context.log)
+        found = candidates.ranked(tables.history.at(chosen), tables.history, chosen, tables.graph, job.candidates)
+        listed = candidates.listed(found, at(stages.fragments_at, "fragments", labels=True), stages.region)
+        place = storage.join(stages.output, "candidates", f"{tables.name(chosen)}.parquet")
+        storage.write(place, rows.packed({name: listed[name] for name in listed.column_names}))
+        shown = {"candidates": listed}
+        if self._table is not None:
+            shown["proofreading"] = candidates.curve(self._table, tables.history, chosen, tables.graph, job.candidates)
+        return shown
 
     def _pictures(self, chosen: float) -> list[Example]:
         """Sections with segments, and with errors where there is a truth."""
@@ -184,7 +209,7 @@ class Pipeline:
         image, box = found.get("volume") or found.get("boundaries"), stages.region.box
         shown = pictures.sections(labels, image, box)
         if self._table is not None:
-            table_of = self._lookup(stages.agglomeration(self.context.log).folder(chosen))
+            table_of = self._lookup(stages.decided(self.context.log).folder(chosen))
             table = overlaps.relabelled(self._table, table_of)
             shown += pictures.errors(labels, found["truth"], table, image, box)
         return shown

@@ -8,12 +8,12 @@ OUT/joins.parquet   the history of agglomeration         OUT/overlaps-*    Parqu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jobs import storage
 from jobs.engine.commit import digest
-from jobs.segmenting import components, edges, fragments, overlaps, precomputed, relabel
+from jobs.segmenting import candidates, components, edges, fragments, overlaps, precomputed, relabel
 from jobs.segmenting.agglomerate import Agglomeration
 from jobs.segmenting.evidence import Evidence
 from jobs.segmenting.inputs import Inputs
@@ -98,9 +98,17 @@ class Stages:
             return Agglomeration(self.output, self.region, edges_of, "threshold", None, 0, say, "components")
         return Agglomeration(self.output, self.region, edges_of, job.method, job.quantile, job.min_size, say)
 
+    def decided(self, say: Any) -> Agglomeration:
+        """The tables that labels are made with: those of agglomeration, and what proofreaders decided."""
+        found = self.agglomeration(say)
+        if not self.job.decisions:
+            return found
+        corrections, digest_of = candidates.decisions(self.job.decisions)
+        return replace(found, corrections=corrections, decided=digest_of)
+
     def relabel(self, threshold: float) -> Stage:
         """Labels at a threshold."""
-        tables = self.agglomeration(print_nothing)
+        tables = self.decided(print_nothing)
         name, found = tables.name(threshold), self.inputs.evidence(self.region.box)
         work = relabel.Relabelling(self.fragments_at, tables.folder(threshold), found, self.region)
         facts = {"fragments": self._fragments_fact(), "lookup": tables.fingerprint(threshold)}
@@ -110,7 +118,7 @@ class Stages:
         """The labels once more, for neuroglancer."""
         labels = self.relabel(threshold)
         assert labels.target is not None
-        name = self.agglomeration(print_nothing).name(threshold)
+        name = self.decided(print_nothing).name(threshold)
         url, volume = storage.join(self.output, "precomputed", name), self.inputs.volume
         work = precomputed.Precomputed(
             Address(labels.target.url), url, self.region.grid, volume.voxel_nm, volume.offset_nm
@@ -137,7 +145,7 @@ class Stages:
 
     def labels_at(self, threshold: float) -> str:
         """Where the labels of a threshold lie."""
-        return storage.join(self.output, "labels", self.agglomeration(print_nothing).name(threshold))
+        return storage.join(self.output, "labels", self.decided(print_nothing).name(threshold))
 
     def _evidence_facts(self) -> dict[str, Any]:
         named = self.inputs.facts("boundaries", "affinities", "components", "volume", "mask")

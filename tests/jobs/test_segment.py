@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy import ndimage
 
@@ -111,6 +113,53 @@ def test_skeletons_choose_where_there_is_no_truth() -> None:
     assert report.tags["threshold"] == f"{max(swept, key=lambda t: swept[t]):g}"
     page = render(report, "segment", {})
     assert "<h2>Sweep run length</h2>" in page and "<svg" in page
+
+
+def test_a_list_for_proofreaders_and_what_they_decided() -> None:
+    fields = {"truth": "v.npz#truth", "threshold": 0.3}
+    first = job(candidates=400, **fields).run()
+    listed = pq.read_table("out/candidates/0.3.parquet")
+    assert listed.equals(first.tables["candidates"]) and len(listed) == 400
+    fragments = voxels("out/fragments")
+    for row in listed.slice(0, 50).to_pylist():
+        z, y, x = row["z"], row["y"], row["x"]
+        beside = {int(fragments[z, y, x])} | {
+            int(fragments[p]) for p in ((z + 1, y, x), (z, y + 1, x), (z, y, x + 1)) if all(np.less(p, WHOLE.shape))
+        }
+        assert {row["first"], row["second"]} <= beside
+    curve = [row["value"] for row in first.tables["proofreading"].to_pylist() if row["score"] == "vi"]
+    assert curve[-1] < curve[0]
+    owners = {int(f): int(np.bincount(TRUTH[fragments == f].astype(np.int64) % 1_000_003).argmax()) for f in {
+        n for pair in zip(listed["first"].to_pylist(), listed["second"].to_pylist(), strict=True) for n in pair
+    }}  # fmt: skip
+    kinds = zip(listed["kind"].to_pylist(), listed["first"].to_pylist(), listed["second"].to_pylist(), strict=True)
+    verdicts = ["yes" if (owners[a] == owners[b] != 0) == (kind == "join") else "no" for kind, a, b in kinds]
+    verdicts[-3:] = [""] * 3
+    pq.write_table(listed.append_column("verdict", pa.array(verdicts)), "decided.parquet")
+    second = job(decisions="decided.parquet", **fields).run()
+    assert second.metrics["vi"].value < first.metrics["vi"].value
+    assert "/labels/0.3-decided-" in str(second.output)
+    assert values(second.metrics) == pytest.approx(values(scores(Contingency.of(TRUTH, voxels(second.output)))))
+    assert made_now(second)["fragments"] == made_now(second)["edges"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("kind,first,second\njoin,1,2", r"decisions: d.csv has no column 'verdict'"),
+        (
+            "kind,first,second,verdict\njoin,1,2,maybe",
+            r"decisions: d.csv, row 1: a verdict is yes, no or empty, got 'maybe'",
+        ),
+        ("kind,first,second,verdict\nglue,1,2,yes", r"row 1: a kind is .*, got 'glue'"),
+        ("kind,first,second,verdict\njoin,1,x,yes", r"row 1: fragments are whole numbers, got 1 and 'x'"),
+        ("kind,first,second,verdict\njoin,1,999999999,yes", r"decisions: id 999999999 is not among"),
+    ],
+)
+def test_decisions_that_are_none(text: str, line: str) -> None:
+    Path("d.csv").write_text(text)
+    with pytest.raises(SpecError, match=line):
+        job(decisions="d.csv", threshold=0.3).run()
 
 
 def test_voxel_size_and_offset_go_through() -> None:

@@ -24,6 +24,7 @@ from jobs.engine.shard import Group, OpenShard
 from jobs.reading import Reading
 from jobs.spec import Context
 from vision.image import CorruptImage, Facts, facts, picture, time_limit_s
+from vision.summing import Summing
 
 SMALL = 5_000
 """Pictures that one process looks at sooner than Ray starts."""
@@ -133,7 +134,7 @@ class Looker:
         Raises:
             JobFailed: if it is missing or damaged.
         """
-        reading, state = self.readings[task.source], self.zero
+        reading, states = self.readings[task.source], Summing[Measures]()
         shard = OpenShard(storage.join(reading.url, task.file), task.sha256, reading.selection, task.file)
         for whole in shard.groups():
             group = whole if task.numbers is None else _wanted(whole, task.numbers)
@@ -141,8 +142,8 @@ class Looker:
             for start in range(0, len(group.rows), PART):
                 rows = group.rows.slice(start, PART)
                 pictures = [self._picture(one) for one in itertools.islice(data, len(rows))]
-                state = state.update(Part(task.source, reading.split, task.shard, rows, pictures))
-        return state
+                states.add(self.zero.update(Part(task.source, reading.split, task.shard, rows, pictures)))
+        return states.total(self.zero)
 
     def _picture(self, data: bytes | CorruptImage) -> Picture | CorruptImage:
         if isinstance(data, CorruptImage):

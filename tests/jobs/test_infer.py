@@ -139,6 +139,20 @@ def test_segment_takes_a_model_in_place_of_boundaries() -> None:
         Segment(**{**fields, "model": "solid"}, output="joint", workers=0).run()
 
 
+def test_segment_reads_from_the_file_what_its_channels_are() -> None:
+    kept = job(model="solid", keep="affinities").run().output
+    fields: dict[str, Any] = {"affinities": kept, "block": (3, 32, 32), "halo": (0, 4, 4), "workers": 0}
+    told, given = (
+        Segment(**fields, output="told").run(),
+        Segment(**fields, output="given", offsets="-1,0,0;0,-1,0;0,0,-1").run(),
+    )
+    assert np.array_equal(voxels(told.output), voxels(given.output))
+    with pytest.raises(
+        SpecError, match=r"says that its channels have -1,0,0;0,-1,0;0,0,-1, and 0,0,-1;0,-1,0;-1,0,0 are"
+    ):
+        Segment(**fields, output="turned", offsets="0,0,-1;0,-1,0;-1,0,0").run()
+
+
 def test_a_dry_run_says_what_it_costs() -> None:
     facts = job().estimate(Plain())
     assert facts["blocks"].startswith("8 of 3 x 32 x 32")

@@ -55,7 +55,9 @@ class Pipeline:
         """
         self._names = wanted(self.job.from_stage, self.job.to_stage)
         if (self.job.decisions or self.job.candidates) and (self.job.method != "greedy" or self.job.components):
-            raise SpecError("candidates and decisions are about joins: they need --method greedy")
+            raise SpecError("method: candidates and decisions are about joins one by one, which only greedy knows")
+        if self.job.decisions:
+            candidates.decisions(self.job.decisions)
         self._thresholds()
 
     def run(self) -> Report:

@@ -160,6 +160,7 @@ def test_decisions_that_are_none(text: str, line: str) -> None:
     Path("d.csv").write_text(text)
     with pytest.raises(SpecError, match=line):
         job(decisions="d.csv", threshold=0.3).run()
+    assert Path("out").exists() == ("not among" in line)
 
 
 def test_voxel_size_and_offset_go_through() -> None:

@@ -16,7 +16,7 @@ from vision.accumulator import Estimate
 
 __all__ = ["CHANGING", "Point", "as_csv", "as_json", "as_text", "draw", "points"]
 
-CHANGING = {"model": "model_digest", "corpus": "corpus_digest", "code": "commit"}
+CHANGING = {"model": "model_digest", "corpus": "corpus_digest", "table": "table_sha256", "code": "commit"}
 """What may be another than in the run before, and the fact that tells it."""
 
 

@@ -11,9 +11,10 @@ at a corner, and of the 8 million pairs of 4,000 pictures of CIFAR-10, of which 
 
     pHash 98.6 %, 96.8 %, 8 pairs;   difference hash 97.1 %, 92.8 %, 10;   block means 99.4 %, 98.9 %, but 15,257
 
-The second look, at a correlation of 0.9, loses one of these, cropped at a corner. Among 11,000 pictures of CIFAR-10, which has copies of its own, it leaves
-36 of 71 pairs within 8 bits, and to the eye two of them are of two pictures: at 32x32 pixels two cars are much alike.
-Pages of text with one layout correlate as well: this tells photographs apart and not documents.
+The second look, at a correlation of 0.9, loses one of these, cropped at a corner. Among 11,000 pictures of CIFAR-10,
+which has copies of its own, it leaves 36 of 71 pairs within 8 bits, and to the eye two of them are of two pictures: at
+32x32 pixels two cars are much alike. Pages of text with one layout correlate as well: this tells photographs apart and
+not documents.
 
 Everything is computed in whole numbers, so that a word is the same in any batch and on any machine.
 

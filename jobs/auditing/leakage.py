@@ -159,16 +159,16 @@ def _sentences(column: str, found: Leaked, values: Values, asked: Asked) -> Iter
     of = f" of {asked.split}" if asked.split else ""
     others = [name for name in values.splits if name != asked.split]
     if not found.n or not others:
-        why = f"no row{of} has a {column}" if others else "there is no other split"
+        why = f"no row{of} says its {column}" if others else "there is no other split"
         yield f"nothing can be said of leakage by {column}: {why}"
         return
     other = " or ".join(others) if asked.split else "another split"
     yield (
-        f"{found.rows:,} of {found.n:,} rows{of} have a {column} that {other} has too, a share of "
-        f"{shown(found.share)}; {found.hits:,} of {found.values:,} values of {column} are shared"
+        f"{found.rows:,} of {found.n:,} rows{of} share their {column} with rows of {other}: a share of "
+        f"{shown(found.share)}, and {found.hits:,} of {found.values:,} values of {column}"
     )
     if found.missing:
-        yield f"{found.missing:,} rows{of} have no {column}: nobody knows to whom they are related"
+        yield f"{found.missing:,} rows{of} do not say their {column}: nobody knows to whom they are related"
 
 
 def _first(table: pa.Table) -> pa.Table:

@@ -57,7 +57,7 @@ def test_rows_of_a_split_that_share_a_person_with_another(joined: Any) -> None:
         len(leaked),
         60 - len(known),
     )
-    said = f"{len(leaked)} of {len(known)} rows of test have a person that train has too"
+    said = f"{len(leaked)} of {len(known)} rows of test share their person with rows of train"
     assert any(note.startswith(said) for note in report.notes)
 
 

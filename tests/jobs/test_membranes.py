@@ -75,6 +75,7 @@ def test_a_net_finds_cells_where_grey_levels_do_not() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_isbi_2012_in_under_a_quarter_of_an_hour_on_two_cores() -> None:
     data = shared_em("isbi2012_train")
     image, inside = data["image"], data["inside"]

@@ -135,6 +135,37 @@ def test_affinities_are_learned_by_a_net_of_volumes_with_every_variation() -> No
     assert load("out").arguments["classes"] == 4
 
 
+@pytest.mark.parametrize(
+    ("net", "arguments"),
+    [
+        ("nets.fcn:fcn", '{"narrow": 16, "hidden": 256}'),
+        ("nets.unet:unet", '{"width": 4, "depth": 2, "join": "concatenate", "residual": false}'),
+    ],
+)
+def test_other_nets_of_pictures_learn_from_crops_too(net: str, arguments: str) -> None:
+    report = job(net=net, arguments=arguments, epochs=4, learning_rate=3e-3).run()
+    losses = report.tables["curve"]["loss"].to_pylist()
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_a_training_goes_on_from_a_model() -> None:
+    first = job().run()
+    second = job(net=None, model="out", arguments="{}", output="on", learning_rate=1e-4, epochs=1).run()
+    began, ended = (report.tables["curve"]["loss"].to_pylist() for report in (first, second))
+    assert ended[0] < 0.8 * began[0], "with all of its weights"
+    turned = job(
+        net=None, model="out", arguments="{}", output="turned", targets="affinities", offsets="0,-1,0", epochs=1
+    )
+    logged: list[str] = []
+
+    class Listening(Plain):
+        def log(self, message: str) -> None:
+            logged.append(message)
+
+    turned.run(Listening())
+    assert any("its weights, but for a new head" in line for line in logged), "outputs that mean something else"
+
+
 @pytest.mark.parametrize("stop", [1, 3, 7])
 def test_a_training_that_was_stopped_goes_on_with_the_same_crops(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = job(output="whole", checkpoint_every=2).run()

@@ -25,7 +25,7 @@ _RANKED = (
     "below the minimum, or too few of the rarer outcome to be expected."
 )
 _MATRIX = (
-    "The number in a cell is the rate, n its rows. The stronger the colour, the worse; without a better end, the higher. "
+    "A cell has the rate and its rows, n. The stronger the colour, the worse; without a better end, the higher. "
     "Hatched cells have insufficient data."
 )
 

@@ -105,7 +105,8 @@ def load(reference: str | Path) -> Model:
         digest = facts.pop("digest")
         facts["preprocessing"] = Preprocessing.from_dict(facts["preprocessing"])
         facts["classes"] = None if facts["classes"] is None else tuple(facts["classes"])
-        model = Model(**facts, folder=folder)
+        # Workers have another working folder.
+        model = Model(**facts, folder=folder.absolute())
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{folder}/model.json is damaged: {type(error).__name__} {error}") from None
     if model.digest != digest:

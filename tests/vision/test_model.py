@@ -198,3 +198,9 @@ def test_all_pictures_broken_still_gives_the_columns(small_model: str) -> None:
     assert broken["error"].to_pylist() == ["torn", "burnt"]
     assert broken["label"].null_count == 2
     assert {"logits", "embedding", "truth_log_score"} <= set(broken.column_names)
+
+
+def test_a_model_is_found_from_any_folder(small_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(small_model).parent)
+    found = model.load(Path(small_model).name)
+    assert found.folder == Path(small_model)

@@ -6,6 +6,9 @@ questions asked tonight and the nights they were asked on. Between the two it is
 images would decide. Which error has which rate: vision/evidence.py. A gain overall cannot hide a loss in one group: a
 judgement passes only if every group that has enough images does.
 
+A gap between groups (`top1.difference`, see jobs/disparate.py) is compared on the same images like any other metric; an
+audit keeps no answers, and jobs/auditing/gating.py compares its figures as two samples.
+
 Reading is most of the work: once it is done, 5 models on 50,000 images by 20 groups take 0.2 s on one core, and macro
 averages 3 s.
 """
@@ -37,7 +40,7 @@ class Gate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: str = Field("top1", description="a metric that both have")
+    metric: str = Field("top1", description="a metric that both have; gaps such as top1.difference need by")
     margin: float = Field(0.0, ge=0, allow_inf_nan=False, description="the loss that would be accepted")
     by: tuple[str, ...] = Field((), description="columns whose groups are judged as well")
     order: int = Field(1, ge=1, le=4, description="groups of combinations of up to this many columns")

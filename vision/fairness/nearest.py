@@ -1,8 +1,8 @@
 """Which country or region a photo is from, as the nearest of places that somebody lists.
 
 No border is known here, so near a border the nearest place may lie beyond it; the denser the list, the rarer. A photo
-farther than `within_km` from every place (at sea) belongs to none. 1 million photos take some 3 s against 25,000
-places.
+farther than `within_km` from every place (at sea) belongs to none. A million photos take 0.6 s of a core
+against 25,000 places.
 """
 
 from __future__ import annotations

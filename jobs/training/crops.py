@@ -7,7 +7,7 @@ step, see the same crops, for nothing is drawn in sequence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jobs.training.course import Course
 
 TRIES = 8
+SLAB_BYTES = 2**28
 _PLACE, _VARIED = 1, 2  # what a draw is for
 
 
@@ -148,18 +149,21 @@ def _zyx(values: Any) -> Zyx:
 def survey(volume: Opened, truth: Opened, box: Box, objective: Objective) -> tuple[Grey, tuple[int, int]]:
     """Grey levels of every section that the region touches, and how many of its voxels have a known label and label 0.
 
-    Sections are read whole, one after the other, so that each is normalised here as it is where a model is applied.
+    Sections are read whole, as many at once as lie in one chunk, so that each is normalised here as it is where a model
+    is applied to all of the volume.
     """
     grey, known, zero = Grey.zero(volume.volume.shape[0]), 0, 0
-    for z in range(box.begin[0], box.end[0]):
-        section = Box((z, 0, 0), (z + 1, *volume.volume.shape[1:]))
-        grey = grey.merge(Grey.of(volume.read(section), z, len(grey.sums)))
-        labels = objective.known(truth.read(Box((z, *box.begin[1:]), (z + 1, *box.end[1:]))))
+    for first in range(box.begin[0], box.end[0], _slab(volume)):
+        last = min(first + _slab(volume), box.end[0])
+        seen = volume.read(Box((first, 0, 0), (last, *volume.volume.shape[1:])))
+        grey = grey.merge(Grey.of(seen, first, len(grey.sums)))
+        labels = objective.known(truth.read(Box((first, *box.begin[1:]), (last, *box.end[1:]))))
         known += int((labels != UNKNOWN).sum())
         zero += int((labels == 0).sum())
     return grey, (known, zero)
 
 
-def steps_of(crop: Sequence[int]) -> str:
-    """A size in words."""
-    return " x ".join(map(str, crop))
+def _slab(volume: Opened) -> int:
+    """Sections read at once: those of a chunk, as far as they fit into `SLAB_BYTES` with their labels."""
+    chunk, (_, y, x) = volume.volume.chunk, volume.volume.shape
+    return max(1, min(chunk[0] if chunk else 1, SLAB_BYTES // (16 * y * x)))

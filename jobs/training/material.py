@@ -80,7 +80,12 @@ def material(job: Train) -> Material:
     """
     if (job.corpus is None) == (job.volume is None):
         raise SpecError("train takes one of --corpus (records) and --volume with --truth (crops of a volume)")
-    return Records(job) if job.volume is None else Voxels(job)
+    if job.volume is not None:
+        return Voxels(job)
+    for name in _OF_VOLUMES:
+        if getattr(job, name) != type(job).model_fields[name].default:
+            raise SpecError(f"{name}: it says something of a --volume, and there is none")
+    return Records(job)
 
 
 class Records:
@@ -200,6 +205,7 @@ class Voxels:
         return {"volume": str(self._volume.address), "truth": str(self._truth.address)}
 
 
+_OF_VOLUMES = ("truth", "roi", "scale", "crop", "crops")
 _OF_RECORDS = ("split", "where", "limit", "sample", "stratify", "join", "val_split", "preprocess")
 
 

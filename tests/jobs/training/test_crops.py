@@ -19,6 +19,7 @@ from jobs.volumes.opening import opened
 from tests.making import tree
 from tests.neurites import labels as drawn
 from vision.connectomics.blocks import Box
+from vision.connectomics.grey import Grey
 from vision.connectomics.learning import objective
 from vision.connectomics.targets import UNTAUGHT
 from vision.connectomics.varying import Variation
@@ -246,6 +247,25 @@ def test_a_corpus_is_asked_for_where_the_task_learns_from_one(tmp_path: Path) ->
     with pytest.raises(SpecError, match="corpus: the task connectomics learns from a volume: give --volume"):
         Train(task="connectomics", corpus=train_and_val(tmp_path / "shapes", 30), split="train", net="nets.unet:unet2d",
               output="out").run()  # fmt: skip
+
+
+def test_words_of_volumes_are_refused_without_one() -> None:
+    for changed in ({"truth": "v.npz#ids"}, {"roi": "0:3,:,:"}, {"crop": (1, 8, 8)}, {"crops": 9}):
+        fields: dict[str, Any] = {"corpus": "data", "net": "nets.lenet:lenet5", "output": "out", **changed}
+        with pytest.raises(SpecError, match=f"{next(iter(changed))}: it says something of a --volume"):
+            Train(**fields).run()
+
+
+def test_grey_levels_are_surveyed_by_slabs_of_a_chunk() -> None:
+    h5py = pytest.importorskip("h5py")
+
+    with h5py.File("v.h5", "w") as file:
+        file.create_dataset("image", data=IMAGE, chunks=(5, 16, 16))
+    volume, ids = opened("v.h5#image", "volume"), opened("v.npz#ids", "truth", labels=True)
+    learned, box = objective(volume.volume, crop=(4, 24, 24)), Box((1, 3, 0), (12, 60, 64))
+    assert np.array_equal(survey(volume, ids, box, learned)[0].sums[1:], Grey.of(IMAGE, 0, 12).sums[1:])
+    known = TRUTH[1:12, 3:60]
+    assert survey(volume, ids, box, learned)[1] == (known.size, int((known == 0).sum()))
 
 
 def test_a_dry_run_tells_what_there_is() -> None:

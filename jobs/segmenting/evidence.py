@@ -101,7 +101,10 @@ def as_bytes(values: Array, where: object) -> Array:
     least, most = float(values.min()), float(values.max())
     if not (least >= 0 and most <= 1):
         raise JobFailed(f"{where} holds {least:g} to {most:g}; probabilities are 0..1, or bytes 0..255")
-    return np.rint(values * np.float32(255)).astype(np.uint8)
+    found = np.empty(values.shape, np.uint8)
+    for part, into in zip(values, found, strict=True):  # a channel or section at a time: floats are large
+        into[:] = np.rint(part * np.float32(255))
+    return found
 
 
 def check(opened: Opened, field: str) -> None:

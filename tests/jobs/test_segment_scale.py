@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[2]
 LIMIT_MB = 256
 PROGRAM = """
 import resource, sys
-# No more than this may be asked of the system at all, used or not: stacks of threads and reserves of libraries too.
-resource.setrlimit(resource.RLIMIT_DATA, (640 * 2**20,) * 2)
+if "{stage}" != "agglomerate":  # the whole graph, in the driver
+    # No more may be asked of the system, used or not: stacks of threads and reserves of libraries too.
+    resource.setrlimit(resource.RLIMIT_DATA, (640 * 2**20,) * 2)
 from jobs.segment import Segment
 Segment(
     affinities="{volume}", offsets="{offsets}", output="{output}", block=(64,), halo=(8,), workers=0,

@@ -2,6 +2,7 @@
 
 `blocks` is the grid. `labelling` joins components over faces. `fragments`, `edges` and `agglomeration` go from a
 boundary map to neurons; `relabel` applies any table of ids. `contingency` counts, `scores` judges.
+`targets` and `learning` are what a net is taught, `inference` applies it on the patches of `tiles`.
 """
 
 from __future__ import annotations

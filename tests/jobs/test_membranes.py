@@ -81,7 +81,7 @@ def test_isbi_2012_in_under_a_quarter_of_an_hour_on_two_cores() -> None:
     image, inside = data["image"], data["inside"]
     began = time.process_time()
     found = trained(
-        image, inside, 16, arguments='{"width": 12, "depth": 3}', crop=(1, 160, 160), crops=320, epochs=8,
+        image, inside, 16, arguments='{"width": 12, "depth": 3}', crop=(1, 160, 160), crops=320, epochs=16,
         learning_rate=4e-3, ema=0.98,
     )  # fmt: skip
     cpu_s = time.process_time() - began

@@ -187,6 +187,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_crops(stop: int, monk
     assert {name: data for name, data in tree("out").items() if "trace" in name}
 
 
+@pytest.mark.slow
 def test_workers_see_the_same_crops(ray_session: None) -> None:
     alone, shared = job(output="alone").run(), job(output="shared", workers=2).run()
     assert traced("shared") == traced("alone")

@@ -8,7 +8,7 @@ again. On a cluster the folder of `--code` must be at the same place on every no
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,9 +149,6 @@ class Applier:
                 f"{found.shape}"
             )
         return Made(only(found, block.write, inside))
-
-    def seal(self, parts: Sequence[Any]) -> bytes:
-        raise NotImplementedError("blocks of a function leave voxels only")
 
 
 def only(values: Array, write: Box, inside: Box) -> Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -50,9 +49,6 @@ class Labelling:
         if not values.any():
             return Made(counts={"blank_blocks": 1})
         return Made(label_block(values, self._how.grid, block.number, self._how.backend))
-
-    def seal(self, parts: Sequence[Any]) -> bytes:
-        raise NotImplementedError("components leave voxels only")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.segmenting.evidence import Evidence
 from jobs.stages.stage import Made
@@ -42,6 +40,3 @@ class Fragmenting:
         if inside is not None:
             local *= inside[block.core]
         return Made(self._how.grid.ids(block.number, local), counts={"fragments": int(local.max())})
-
-    def seal(self, parts: Sequence[Any]) -> bytes:
-        raise NotImplementedError("fragments leave voxels only")

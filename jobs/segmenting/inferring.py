@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -112,9 +112,6 @@ class Answering:
         found = np.zeros((*answers.shape[:-3], *block.write.shape), np.uint8)
         found[(..., *inside.within(block.write.begin))] = answers
         return Made(found)
-
-    def seal(self, parts: Sequence[Any]) -> bytes:
-        raise NotImplementedError("answers leave voxels only")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -59,9 +57,6 @@ class Relabeller:
         if not fragments.any():
             return Made(counts={"blank_blocks": 1})
         return Made(self._rows(block.number).apply(fragments))
-
-    def seal(self, parts: Sequence[Any]) -> bytes:
-        raise NotImplementedError("labels leave voxels only")
 
     def _rows(self, number: int) -> Lookup:
         """The rows of the group that a block is in."""

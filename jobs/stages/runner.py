@@ -6,12 +6,13 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from jobs import storage
 from jobs.spec import JobFailed, SpecError
 from jobs.stages import marks
 from jobs.stages.marks import Mark
-from jobs.stages.stage import Made, Stage, Work
+from jobs.stages.stage import Filing, Made, Stage, Work
 from jobs.volumes.writing import Writer
 from vision.connectomics.blocks import Block
 
@@ -94,7 +95,7 @@ class Desk:
                 marks.save(url, mark)
                 saved = time.monotonic()
         if stage.folder is not None:
-            data = self._work.seal(parts)
+            data = cast(Filing, self._work).seal(parts)
             storage.write(storage.join(stage.folder, stage.file(group)), data)
             mark.sealed = hashlib.sha256(data).hexdigest()
         marks.save(url, mark)

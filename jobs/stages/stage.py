@@ -42,8 +42,12 @@ class Work(Protocol):
         """The work of one block."""
         ...
 
+
+class Filing(Work, Protocol):
+    """What a worker does in a stage that leaves a file for each group of blocks."""
+
     def seal(self, parts: Sequence[Any]) -> bytes:
-        """The file of a group, from what its blocks left, in their order; called only where there is such a file."""
+        """The file of a group, from what its blocks left, in their order."""
         ...
 
 

@@ -84,16 +84,12 @@ class S3Server:
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """An S3 server for the session, with the environment that clients take their keys from."""
+def _s3_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server, with the environment that clients take their keys from."""
     server = S3Server(tmp_path_factory.mktemp("s3"))
     server.start()
     before = {name: os.environ.get(name) for name in [*KEYS, "AWS_ENDPOINT_URL"]}
     os.environ.update(KEYS, AWS_ENDPOINT_URL=server.endpoint)
-    import s3fs
-
-    client = s3fs.S3FileSystem(skip_instance_cache=True)
-    client.mkdir("data")
     yield server
     server.stop()
     for name, value in before.items():
@@ -101,6 +97,18 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="module")
+def s3_server(_s3_of_the_session: S3Server) -> S3Server:
+    """The S3 server of the session, its bucket `data` empty when a module begins."""
+    import s3fs
+
+    client = s3fs.S3FileSystem(skip_instance_cache=True)
+    if client.exists("data"):
+        client.rm("data", recursive=True)
+    client.mkdir("data")
+    return _s3_of_the_session
 
 
 @pytest.fixture(scope="module")

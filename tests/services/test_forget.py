@@ -80,6 +80,7 @@ def test_nothing_is_left_in_a_bucket(s3_server: Any, small_model: str, versions:
         Forget(corpus=url, ids=ids_file(*LOST)).run()
 
 
+@pytest.mark.slow
 def test_a_server_gets_its_files_anew(server: Server, place: Path, small_model: str) -> None:
     here = from_environment({"MLFLOW_TRACKING_URI": server.address}, place)
 

@@ -61,6 +61,7 @@ def called(folder: Path, words: list[str], environment: Mapping[str, str]) -> tu
     return done.returncode, done.stdout + done.stderr, time.monotonic() - start
 
 
+@pytest.mark.slow
 def test_the_right_password_records_and_is_written_nowhere(here: Settings, guarded: Server, tmp_path: Path) -> None:
     _, run_id = tracked(Toy(text=f"with {PASSWORD} inside"), quiet, quiet, here)
     (run,) = search(Query("toy"), here)

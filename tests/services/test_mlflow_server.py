@@ -52,6 +52,7 @@ def test_a_model_is_registered_and_fetched_through_the_server(server: Server, tm
     model.build()
 
 
+@pytest.mark.slow
 def test_a_server_lost_in_the_middle_costs_a_warning_and_a_push(
     server: Server, tmp_path: Path, small_model: str
 ) -> None:

@@ -99,6 +99,7 @@ def run_tags(run_id: str) -> dict[str, str]:
     return tags
 
 
+@pytest.mark.slow
 def test_the_code_of_a_job_that_fails_comes_back(safelight: Shell, make_corpus: CorpusMaker, small_model: str) -> None:
     make_corpus([*rows_of(8), ("broken.jpg", b"no picture", 0)])
     words = (*EVALUATE, "--model", small_model, "--wait")

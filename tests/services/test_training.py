@@ -66,6 +66,7 @@ def test_two_workers_take_the_steps_of_one_process(corpus: str, ray_session: Non
     assert here.tags["model_digest"] == there.tags["model_digest"], "two micro-batches are added without rounding"
 
 
+@pytest.mark.slow
 def test_a_failure_for_good_is_told_once(corpus: str, ray_session: None) -> None:
     from jobs.spec import JobFailed
 

@@ -73,6 +73,7 @@ def test_the_right_password_records_and_is_written_nowhere(here: Settings, guard
     assert PASSWORD.encode() not in (guarded.folder / "server.db").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("user", "password"), [("chief", "not-the-right-one"), ("nobody", PASSWORD), (None, None)])
 @pytest.mark.parametrize(
     "words",

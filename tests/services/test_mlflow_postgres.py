@@ -39,6 +39,7 @@ def here(standing: Standing, tmp_path: Path) -> Settings:
     return from_environment(standing.variables, tmp_path)
 
 
+@pytest.mark.slow
 def test_eight_processes_write_at_once_and_every_run_is_whole(here: Settings, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     children = []

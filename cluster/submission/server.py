@@ -93,9 +93,8 @@ class Server:
         self._asked(lambda: self._client.stop_job(name))
 
     def nodes(self) -> list[str]:
-        """The host names of the cluster's machines."""
-        summary = _get(self.url + "/nodes?view=summary")["data"]["summary"]
-        return sorted({str(node.get("hostname", "")) for node in summary if node["raylet"].get("state") == "ALIVE"})
+        """The host names of the cluster's machines, as they registered: a young one has told nothing else yet."""
+        return sorted(map(str, _get(self.url + "/nodes?view=hostNameList")["data"]["hostNameList"]))
 
     def _asked(self, question: Callable[[], T]) -> T:
         """An answer, or one line on why there is none."""

@@ -64,6 +64,7 @@ class Stage:
         folder: where groups' files lie, a URL; None for none.
         ending: of those files.
         memory: bytes that a worker needs for a block, besides Python and libraries.
+        gpus: that each worker takes.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Stage:
     folder: str | None = None
     ending: str = ".parquet"
     memory: int = 0
+    gpus: float = 0.0
 
     @property
     def fingerprint(self) -> str:

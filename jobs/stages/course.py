@@ -95,7 +95,7 @@ def carry_out(output: str, stage: Stage, how: How, context: Context) -> Done:
     workers = min(joining.workers_for(how.workers, region.groups, SMALL), region.groups)
     digests, tally = [b""] * region.groups, _Tally(stage, max(workers, 1))
     runner = Runner(stage, ledger.folder(output, stage.name))
-    for group, receipt in pool.spread(range(region.groups), runner.make, workers, retry_s=how.retry_s):
+    for group, receipt in pool.spread(range(region.groups), runner.make, workers, gpus=stage.gpus, retry_s=how.retry_s):
         digests[group] = bytes.fromhex(receipt.digest)
         context.progress(tally.add(receipt))
     if tally.blocks != len(region) or not all(digests):

@@ -15,8 +15,9 @@ from jobs import storage
 from jobs.asking import Predicting
 from jobs.compiling import Log
 from jobs.engine import commit, pool
+from jobs.engine.lease import Lease
 from jobs.engine.plan import Plan, leases
-from jobs.engine.replica import Lease, Replica, Target, Worker
+from jobs.engine.replica import Replica, Target, Worker
 from jobs.engine.run import SMALL
 from jobs.spec import SpecError
 from vision import gpu_loading, names

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from jobs.engine.lease import Lease
 from jobs.engine.plan import SHARDS_A_WORKER, Plan, by_row_group, leases
-from jobs.engine.replica import Lease
 
 
 class Leases(Iterator[Lease]):

@@ -30,21 +30,36 @@ class Overlap:
         """`work` of each item, in order. Items are made in the caller's thread.
 
         Raises:
-            Exception: what `work` raised, at its item's turn.
+            Exception: what `work` or the making of an item raised, at its item's turn.
         """
         if self._pool is None:
             yield from map(work, items)
             return
         waiting: deque[_Task[T, R]] = deque()
-        for item in items:
-            waiting.append(_Task(work, item, self._pool.submit(work, item)))
-            if len(waiting) > self._depth:
-                _lend_a_hand(waiting)
-            yield from _finished(waiting)
-        while waiting:
-            if not _lend_a_hand(waiting):
-                yield waiting.popleft().result()
-            yield from _finished(waiting)
+        failures: list[Exception] = []
+        try:
+            for item in _until_one_fails(items, failures):
+                waiting.append(_Task(work, item, self._pool.submit(work, item)))
+                if len(waiting) > self._depth:
+                    _lend_a_hand(waiting)
+                yield from _finished(waiting)
+            while waiting:
+                if not _lend_a_hand(waiting):
+                    yield waiting.popleft().result()
+                yield from _finished(waiting)
+        finally:
+            for task in waiting:
+                task.cancel()
+        for failure in failures:
+            raise failure
+
+
+def _until_one_fails(items: Iterable[T], failures: list[Exception]) -> Iterator[T]:
+    """The items that can be made; why there are no more, if it is a failure."""
+    try:
+        yield from items
+    except Exception as error:
+        failures.append(error)
 
 
 class _Task(Generic[T, R]):
@@ -56,6 +71,10 @@ class _Task(Generic[T, R]):
 
     def result(self) -> R:
         return self._future.result()
+
+    def cancel(self) -> None:
+        """Nobody wants it any more; who has begun goes on."""
+        self._future.cancel()
 
     def taken(self) -> bool:
         """Do it in this thread, unless somebody has begun."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from jobs import storage
 from jobs.engine import commit
 from jobs.engine.commit import Receipt
-from jobs.engine.replica import Lease
+from jobs.engine.lease import Lease
 from jobs.engine.selection import Selection
 from vision.corpus import Shard
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pyarrow as pa
 
 from jobs import compiling, storage
 from jobs.engine import pieces
 from jobs.engine.commit import Receipt, ShardWriter
+from jobs.engine.lease import Lease
+from jobs.engine.line import Line, Part
 from jobs.engine.overlap import Overlap
 from jobs.engine.selection import Selection
-from jobs.engine.shard import Group, OpenShard
+from jobs.engine.shard import OpenShard
 from vision import names
 from vision.gpu_loading import GpuLoader
 from vision.model import Model
-from vision.predictor import Asked, Loaded, Loader, Look, Predictor
+from vision.predictor import Asked, Loader, Look, Predictor
 
 PART = 16
 """Pictures that are made into pixels before they are answered: a tenth of a second's work of a small net."""
@@ -57,26 +57,6 @@ class Target:
         """How many times the net sees a picture: more than once where its answer is explained."""
         method = self.asked.method
         return 1 if method is None else 1 + method.passes(self.model.preprocessing.size)
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Work to do: a descriptor of some 300 bytes, all that crosses Ray.
-
-    Attributes:
-        fingerprints: what each target's answers will be marked with; None where they are committed already.
-        group: the only row group to answer, where a shard is shared between workers.
-        seal: of a shared shard, how many row groups to put together into the answers of the whole.
-    """
-
-    file: str
-    sha256: str
-    fingerprints: tuple[str | None, ...]
-    group: int | None = None
-    seal: int = 0
-
-    def __str__(self) -> str:
-        return self.file if self.group is None else f"{self.file} (row group {self.group})"
 
 
 @dataclass(frozen=True)
@@ -135,15 +115,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some rows of a row group, and their pixels."""
-
-    group: int
-    rows: pa.Table
-    pixels: Loaded
-
-
 class Worker:
     """Answers leases, one after the other."""
 
@@ -151,12 +122,10 @@ class Worker:
         self._replica = replica
         looks = tuple(dict.fromkeys(target.look for target in replica.targets))
         self._loader = _loader(replica, looks)
-        # On a GPU a part is a large batch, and few may wait.
-        self._overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 8)
         self._predictors = [self._predictor(target) for target in replica.targets]
-        self._reader = ThreadPoolExecutor(1)
-        self._opened: dict[str, Future[OpenShard]] = {}
-        self._next = ""
+        # On a GPU a part is a large batch, and few may wait.
+        overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 8)
+        self._line = Line(self._open, self._loader, self._answer, replica.part(), overlap)
 
     def _predictor(self, target: Target) -> Predictor | Failure:
         try:
@@ -175,26 +144,18 @@ class Worker:
 
     def rates(self, lease: Lease, seconds: float, clock: Callable[[], float]) -> tuple[float, float]:
         """Pictures a second that this worker loads, and that one of its threads answers, of those of a lease."""
-        shard = self._opening(lease).result()
+        shard = self._open(lease)
         group = shard.groups()[0]
         images = list(itertools.islice(shard.images(group), self._replica.part()))
-        part = Part(group.number, group.rows.slice(0, len(images)), self._loader.load(images))
-        wanted = list(range(len(self._predictors)))
-        self._answer(wanted, part)  # warms up, as the loading above did
-        steps = (lambda: self._loader.load(images), lambda: self._answer(wanted, part))
+        part = Part(lease, group.number, group.rows.slice(0, len(images)), self._loader.load(images))
+        self._answer(part)  # warms up, as the loading above did
+        steps = (lambda: self._loader.load(images), lambda: self._answer(part))
         loaded, answered = (len(images) * _times_a_second(step, seconds, clock) for step in steps)
         return loaded, answered
 
     def ahead(self, lease: Lease) -> None:
-        """Begin to read the shard that is leased next."""
-        if not lease.seal:
-            self._next = lease.file
-            self._opening(lease)
-
-    def _opening(self, lease: Lease) -> Future[OpenShard]:
-        if lease.file not in self._opened:
-            self._opened[lease.file] = self._reader.submit(self._open, lease)
-        return self._opened[lease.file]
+        """Begin to read the shard that is leased next, if it is not this worker's already."""
+        self._line.ahead(None if lease.seal else lease)
 
     def _open(self, lease: Lease) -> OpenShard:
         url = storage.join(self._replica.corpus, lease.file)
@@ -203,18 +164,13 @@ class Worker:
     def __call__(self, lease: Lease) -> tuple[Outcome, ...]:
         if lease.seal:
             return self._sealed(lease)
-        shard = self._opening(lease).result()
-        # Let go of shards that are done with.
-        self._opened = {file: one for file, one in self._opened.items() if file in (lease.file, self._next)}
-        if lease.group is not None:
-            return self._piece(shard, lease, lease.group)
-        return self._whole(shard, lease)
+        return self._piece(lease) if lease.group is not None else self._whole(lease)
 
-    def _whole(self, shard: OpenShard, lease: Lease) -> tuple[Outcome, ...]:
+    def _whole(self, lease: Lease) -> tuple[Outcome, ...]:
         """Answer a shard, a row group at a time, and commit it for each model."""
         targets, writers = self._replica.targets, dict[int, ShardWriter]()
         try:
-            for answers in self._answered(shard, shard.groups(), lease):
+            for answers in self._groups(lease):
                 for index, table in answers.items():
                     if index not in writers:
                         writers[index] = ShardWriter(storage.join(targets[index].output, lease.file))
@@ -224,36 +180,26 @@ class Worker:
             for writer in writers.values():
                 writer.discard()
 
-    def _piece(self, shard: OpenShard, lease: Lease, number: int) -> tuple[Outcome, ...]:
+    def _piece(self, lease: Lease) -> tuple[Outcome, ...]:
         """Answer one row group of a shard that others share."""
         counted = dict[int, Receipt]()
-        for answers in self._answered(shard, [g for g in shard.groups() if g.number == number], lease):
+        for answers in self._groups(lease):
             for index, table in answers.items():
-                pieces.write(self._replica.targets[index].output, lease.file, number, table)
+                pieces.write(self._replica.targets[index].output, lease.file, lease.group or 0, table)
                 counted[index] = replace(_receipt(lease, index), rows=len(table))
         return self._settled(lease, counted.__getitem__)
 
-    def _answered(self, shard: OpenShard, groups: list[Group], lease: Lease) -> Iterator[Mapping[int, pa.Table]]:
+    def _groups(self, lease: Lease) -> Iterator[Mapping[int, pa.Table]]:
         """Of each row group, the answers of each model that lacks them and has not failed."""
-        wanted = [index for index, mark in enumerate(lease.fingerprints) if mark is not None]
-        answered = self._overlap.map(partial(self._answer, wanted), self._parts(shard, groups))
-        for _, found in itertools.groupby(answered, lambda answer: answer[0]):
+        for _, found in itertools.groupby(self._line.answers(lease), lambda answered: answered[0].group):
             parts = [tables for _, tables in found]
-            whole = [index for index in wanted if all(index in tables for tables in parts)]
+            whole = [index for index in lease.wanted() if all(index in tables for tables in parts)]
             yield {index: pa.concat_tables([t[index] for t in parts]).combine_chunks() for index in whole}
 
-    def _parts(self, shard: OpenShard, groups: list[Group]) -> Iterator[Part]:
-        size = self._replica.part()
-        for group in groups:
-            images = shard.images(group)
-            for start in range(0, max(len(group.rows), 1), size):
-                rows = group.rows.slice(start, size)
-                yield Part(group.number, rows, self._loader.load(itertools.islice(images, len(rows))))
-
-    def _answer(self, wanted: list[int], part: Part) -> tuple[int, Mapping[int, pa.Table]]:
-        """(row group, model: its answers) for a part of one. Runs in other threads too."""
+    def _answer(self, part: Part) -> Mapping[int, pa.Table]:
+        """Each model's answers to a part. Runs in other threads too."""
         ids, found = part.rows["id"].combine_chunks(), dict[int, pa.Table]()
-        for index in wanted:
+        for index in part.lease.wanted():
             predictor, look = self._predictors[index], self._replica.targets[index].look
             if isinstance(predictor, Failure):
                 continue
@@ -262,7 +208,7 @@ class Worker:
                 found[index] = answers.add_column(0, "id", ids)
             except Exception as error:
                 self._predictors[index] = self._failed(error)
-        return part.group, found
+        return found
 
     def _sealed(self, lease: Lease) -> tuple[Outcome, ...]:
         targets = self._replica.targets

@@ -15,9 +15,10 @@ from jobs import storage
 from jobs.asking import Predicting
 from jobs.engine import commit, joining, pool
 from jobs.engine.commit import Receipt
+from jobs.engine.lease import Lease
 from jobs.engine.leases import Leases
 from jobs.engine.plan import Plan
-from jobs.engine.replica import Failure, Lease, Outcome, Replica, Target
+from jobs.engine.replica import Failure, Outcome, Replica, Target
 from jobs.engine.selection import Selection
 from jobs.spec import Context, JobFailed, Progress
 

@@ -25,7 +25,7 @@ from jobs.engine import commit
 from jobs.incells import Named
 from jobs.records import Reads
 from jobs.spec import Context, JobFailed, Plain, Report, SpecError
-from vision import draws
+from vision import draws, sphere
 from vision.accumulator import Array
 
 if TYPE_CHECKING:
@@ -197,9 +197,7 @@ def _references(train: Embeddings) -> Iterator[tuple[Array, Array, Array]]:
     """By shard: keys (N,), places (N, 2) and features (N, D) of photos that have both."""
     for table, vectors in train.tables():
         answered = table.filter(table["answered"])
-        places = np.stack([
-            np.asarray(answered[name].cast(pa.float64()).to_numpy(), np.float64) for name in ("latitude", "longitude")
-        ], axis=1)  # fmt: skip
+        places = sphere.places(answered)
         known = np.isfinite(places).all(axis=1)
         if known.any():
             yield draws.keys_of(answered["id"].to_pylist())[known], places[known], vectors[known]

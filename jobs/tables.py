@@ -67,6 +67,18 @@ def roles(pairs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def degrees(table: pa.Table, name: str) -> Array:
+    """(N,) float64: a column of latitudes or longitudes as they are; nan where there is none.
+
+    Raises:
+        SpecError: if it holds no numbers.
+    """
+    kind = table[name].type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise SpecError(f"columns: {name} holds {kind} and not degrees")
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+
+
 def counts(table: pa.Table, name: str, what: str) -> Array:
     """(N,) int64: how many of something each row stands for.
 

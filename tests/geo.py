@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tests.making import corpus_of, write_shard
 from vision.accumulator import Array
-from vision.corpus import Corpus, Shard
+from vision.corpus import Corpus
 
 PHOTOS = 5000
 """Rows of `photos`."""
@@ -95,17 +94,11 @@ def photos() -> pa.Table:
 
 def write_corpus(folder: Path, parts: Sequence[pa.Table], version: int = 1, before: Corpus | None = None) -> str:
     """A corpus of geotagged photos without pixels, or more shards for one."""
-    (folder / "all").mkdir(parents=True, exist_ok=True)
     shards = list(before.shards) if before else []
     for number, table in enumerate(parts, len(shards)):
-        file = f"all/part-{number:05d}.parquet"
-        pq.write_table(table, folder / file, row_group_size=100)
-        data = (folder / file).read_bytes()
-        shards.append(Shard(file, len(table), len(data), hashlib.sha256(data).hexdigest(), added=version))
+        shards.append(write_shard(folder, f"all/part-{number:05d}.parquet", table, 100, version))
     columns = {"latitude": "double", "longitude": "double", "author": "string"}
-    corpus = Corpus(name=folder.name, version=version, columns=columns, shards=tuple(shards))
-    (folder / "corpus.json").write_text(corpus.to_json())
-    return str(folder)
+    return corpus_of(folder, {}, 100, columns=columns, version=version, shards=tuple(shards))
 
 
 def split(table: pa.Table, parts: int, seed: int) -> list[pa.Table]:

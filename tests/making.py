@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,37 +43,52 @@ def rows_of(count: int, start: int = 0) -> list[Row]:
 
 def write_corpus(folder: Path, rows: Sequence[Row], shard_rows: int = 10, split: str = "test") -> str:
     """A corpus written by hand, in shards of `shard_rows`; the column `sex` alternates f, m."""
-    (folder / split).mkdir(parents=True, exist_ok=True)
-    shards = []
-    for number, start in enumerate(range(0, len(rows), shard_rows)):
-        part = rows[start : start + shard_rows]
-        table = pa.table(
-            {
-                "id": [id_ for id_, _, _ in part],
-                "image": pa.array([data for _, data, _ in part], pa.binary()),
-                "label": pa.array([label for _, _, label in part], pa.int32()),
-                "sex": ["fm"[(start + n) % 2] for n in range(len(part))],
-            }
-        )
-        file = f"{split}/part-{number:05d}.parquet"
-        pq.write_table(table, folder / file, row_group_size=4)
-        data = (folder / file).read_bytes()
-        shards.append(Shard(file, len(part), len(data), hashlib.sha256(data).hexdigest()))
-    columns = {"label": "int32", "sex": "string"}
-    corpus = Corpus(name=folder.name, version=1, columns=columns, classes=CLASSES, shards=tuple(shards))
-    (folder / "corpus.json").write_text(corpus.to_json())
-    return str(folder)
+    return corpus_of(folder, {split: cut(table_of(rows), shard_rows)}, 4, classes=CLASSES)
 
 
 def train_and_val(folder: Path, count: int) -> str:
     """Shapes in two splits: `count` records to learn from in shards of 20, and 30 to validate on."""
-    write_corpus(folder, rows_of(30, start=500), 10, "val")
-    val = json.loads((folder / "corpus.json").read_text())["shards"]
-    write_corpus(folder, rows_of(count), 20, "train")
-    facts = json.loads((folder / "corpus.json").read_text())
-    facts |= {"shards": facts["shards"] + val, "splits": ["train", "val"]}
-    (folder / "corpus.json").write_text(json.dumps(facts))
+    parts = {"train": cut(table_of(rows_of(count)), 20), "val": cut(table_of(rows_of(30, start=500)), 10)}
+    return corpus_of(folder, parts, 4, classes=CLASSES)
+
+
+def table_of(rows: Sequence[Row]) -> pa.Table:
+    """Records with a column `sex` that alternates f, m."""
+    return pa.table(
+        {
+            "id": pa.array([id_ for id_, _, _ in rows], pa.string()),
+            "image": pa.array([data for _, data, _ in rows], pa.binary()),
+            "label": pa.array([label for _, _, label in rows], pa.int32()),
+            "sex": pa.array(["fm"[n % 2] for n in range(len(rows))], pa.string()),
+        }
+    )
+
+
+def cut(table: pa.Table, rows: int) -> list[pa.Table]:
+    """A table in shards of so many rows."""
+    return [table.slice(start, rows) for start in range(0, len(table), rows)]
+
+
+def corpus_of(folder: Path, splits: Mapping[str, Sequence[pa.Table]], group_rows: int, **facts: Any) -> str:
+    """A corpus of tables as they are, each a shard of its split; `facts` are further ones of its manifest."""
+    shards = [
+        write_shard(folder, f"{split}/part-{number:05d}.parquet", table, group_rows)
+        for split, parts in splits.items()
+        for number, table in enumerate(parts)
+    ]
+    fields = [field for parts in splits.values() for table in parts[:1] for field in table.schema]
+    columns = {field.name: str(field.type) for field in fields if field.name not in ("id", "image")}
+    corpus = Corpus(**{"name": folder.name, "version": 1, "columns": columns, "shards": tuple(shards), **facts})
+    (folder / "corpus.json").write_text(corpus.to_json())
     return str(folder)
+
+
+def write_shard(folder: Path, file: str, table: pa.Table, group_rows: int, version: int = 1) -> Shard:
+    """A shard, and what a manifest of that version says of it."""
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / file, row_group_size=group_rows)
+    data = (folder / file).read_bytes()
+    return Shard(file, len(table), len(data), hashlib.sha256(data).hexdigest(), added=version)
 
 
 def train_small(folder: Path, epochs: int = 12) -> str:

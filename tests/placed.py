@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.making import corpus_of, cut
 from vision.accumulator import Array
-from vision.corpus import Corpus, Shard
 from vision.geolocation import s2
 from vision.geolocation.cells import Rule, partition
 from vision.geolocation.counts import Leaves
@@ -75,9 +74,8 @@ def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, albu
 
     An album's photos were taken in one town, ten minutes after each other; every 20th photo is in none.
     """
-    shards = []
+    tables = {}
     for number, (split, count) in enumerate(sizes.items()):
-        (folder / split).mkdir(parents=True, exist_ok=True)
         places = places_of(count, number, together=album)
         times = np.datetime64("2020-05-01T08:00:00") + np.arange(count) * np.timedelta64(10, "m")
         table = pa.table({
@@ -88,13 +86,5 @@ def write_corpus(folder: Path, sizes: dict[str, int], shard_rows: int = 40, albu
             "album": [f"{split}-{n // album}" if n % 20 else None for n in range(count)],
             "time": times.astype(str).tolist(),
         })  # fmt: skip
-        for part, start in enumerate(range(0, count, shard_rows)):
-            file = f"{split}/part-{part:05d}.parquet"
-            pq.write_table(table.slice(start, shard_rows), folder / file, row_group_size=16)
-            data = (folder / file).read_bytes()
-            rows = len(table.slice(start, shard_rows))
-            shards.append(Shard(file, rows, len(data), hashlib.sha256(data).hexdigest()))
-    columns = {"latitude": "double", "longitude": "double", "album": "string", "time": "string"}
-    corpus = Corpus(name=folder.name, version=1, columns=columns, shards=tuple(shards))
-    (folder / "corpus.json").write_text(corpus.to_json())
-    return str(folder)
+        tables[split] = cut(table, shard_rows)
+    return corpus_of(folder, tables, 16)

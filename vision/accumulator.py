@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -194,6 +194,21 @@ class Suite:
         return {name: table for state in tabled for name, table in state.tables().items()}
 
 
+class Merging(Protocol):
+    """What adds up."""
+
+    def merge(self, other: Self, /) -> Self: ...
+
+
+K = TypeVar("K")
+M = TypeVar("M", bound=Merging)
+
+
+def united(one: Mapping[K, M], other: Mapping[K, M]) -> dict[K, M]:
+    """States by name of two parts as one; those that both have are merged."""
+    return {**one, **{name: one[name].merge(state) if name in one else state for name, state in other.items()}}
+
+
 Cell = tuple[tuple[str, str], ...]
 """A group: ((column, value), ...), for example (("gender", "f"), ("skin", "dark"))."""
 
@@ -220,10 +235,7 @@ class ByGroup:
         return replace(self, cells=cells)
 
     def merge(self, other: Self) -> Self:
-        cells = dict(self.cells)
-        for cell, state in other.cells.items():
-            cells[cell] = cells[cell].merge(state) if cell in cells else state
-        return replace(self, cells=cells)
+        return replace(self, cells=united(self.cells, other.cells))
 
     def compute(self) -> dict[str, Estimate]:
         """Every cell's metrics, named `metric[column=value,...]`."""

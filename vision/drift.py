@@ -25,7 +25,7 @@ from typing import Self
 
 import numpy as np
 
-from vision.accumulator import Array, Batch, Cell, Estimate, from_fixed, weights
+from vision.accumulator import Array, Batch, Cell, Estimate, from_fixed, united, weights
 from vision.grouping import rows_by_values
 from vision.intervals import wilson, z
 from vision.moments import Moments
@@ -53,10 +53,7 @@ class Grouped:
         return replace(self, cells=cells)
 
     def merge(self, other: Self) -> Self:
-        cells = dict(self.cells)
-        for cell, moments in other.cells.items():
-            cells[cell] = cells[cell].merge(moments) if cell in cells else moments
-        return replace(self, cells=cells)
+        return replace(self, cells=united(self.cells, other.cells))
 
     def whole(self) -> Moments:
         """All groups together."""

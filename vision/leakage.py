@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from vision.accumulator import Array, Counts, Estimate, ratio
+from vision.accumulator import Array, Counts, Estimate, ratio, united
 from vision.grouping import MISSING
 from vision.intervals import rate, wilson
 
@@ -51,9 +51,7 @@ class Values:
         return self.merge(type(self)({key: counts}, {key: int(seen[~known].sum())}))
 
     def merge(self, other: Self) -> Self:
-        counts, missing = dict(self.counts), dict(self.missing)
-        for key, more in other.counts.items():
-            counts[key] = counts.get(key, _NOTHING).merge(more)
+        counts, missing = united(self.counts, other.counts), dict(self.missing)
         for key, rows in other.missing.items():
             missing[key] = missing.get(key, 0) + rows
         return replace(self, counts=counts, missing=missing)

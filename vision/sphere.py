@@ -6,11 +6,16 @@ is up to 0.56 % away), so all three are parameters where they matter.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from vision.accumulator import Array
 
 EARTH_KM = 6371.0
+
+PLACE = ("latitude", "longitude")
+"""The columns of a position."""
 
 FAULTS = (
     "none",
@@ -46,6 +51,15 @@ def faults(latitude: Array, longitude: Array, missing: Array | None = None) -> A
     if missing is not None:
         found[missing] = 1
     return found
+
+
+def places(rows: Any) -> Array:
+    """(N, 2) latitude and longitude, degrees, of an Arrow table with columns of these names; nan where there is none.
+
+    Raises:
+        ValueError: if a column holds what is no number.
+    """
+    return np.stack([np.asarray(rows[name].cast("float64").to_numpy(), np.float64) for name in PLACE], axis=1)
 
 
 def unit_vectors(latitude: Array, longitude: Array) -> Array:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from jobs.reading import PREDICTED
 from jobs.spec import JobFailed, SpecError, nearest
 from vision.accumulator import Array
+from vision.times import seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +69,3 @@ class Photos:
     def alone(self) -> list[Array]:
         """The row of each photo that is in no album, as an album of its own."""
         return [np.array([row]) for row, album in enumerate(self.albums) if album is None]
-
-
-def seconds(column: pa.ChunkedArray) -> Array:
-    """(N,) float64 seconds of ISO texts, timestamps or numbers; nan for none, or what is no time."""
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
-    return np.array([_seconds(value) for value in column.to_pylist()], np.float64)
-
-
-def _seconds(value: Any) -> float:
-    try:
-        found = np.datetime64(value, "s")
-        return float("nan") if np.isnat(found) else float(found.astype(np.int64))
-    except (ValueError, TypeError):
-        return float("nan")

@@ -9,10 +9,12 @@ from typing import Any
 from jobs.auditing import correlations, doubts, duplicates, leakage, properties
 from jobs.auditing.checked import Checked
 from jobs.auditing.copies import Words
+from jobs.auditing.fields import Trusts
 from jobs.auditing.passes import Named
 from jobs.auditing.pixels import look
+from jobs.auditing.relations import Nearby, Relation, Same, Soon
 from jobs.auditing.source import Columns, Shards, Source
-from jobs.auditing.trust import Rows, Trusts, also, beside, pictured
+from jobs.auditing.trust import Rows, also, beside, pictured
 from jobs.reading import Reading
 from jobs.spec import Context, SpecError
 
@@ -62,8 +64,10 @@ def _one(name: str, job: Trusts, rows: Rows, looked: Looked, level: float, conte
 
 
 def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:
-    if not job.same:
-        raise SpecError("same: leakage needs columns of which a value should be in one split only, such as person")
+    if not job.same and job.same_km is None:
+        raise SpecError(
+            "same: leakage needs columns of which a value should be in one split only, such as person, or --same-km"
+        )
     id_column, split = columns.id, None
     sources: list[Named] = [("", source)]
     if isinstance(source, Shards):
@@ -73,10 +77,20 @@ def _leakage(job: Trusts, source: Source, columns: Columns, context: Context) ->
         split = source.reading.split if job.split_by is None else None
     elif job.split_by is None:
         raise SpecError("split_by: leakage in a table needs the column that says which split a row is of")
-    asked = leakage.Asked(job.same, split, job.split_by, id_column)
+    asked = leakage.Asked(_relations(job, columns), split, job.split_by, id_column)
     for name, one in sources:
         asked.columns.check(one.names(), f"split {name}" if name else "the table")
     return leakage.find(sources, asked, job, context)
+
+
+def _relations(job: Trusts, columns: Columns) -> tuple[Relation, ...]:
+    """What makes rows relatives: first equal values, then places, then moments."""
+    same, hours = tuple(Same(column) for column in job.same), job.same_hours
+    place = () if job.same_km is None else (
+        Nearby(job.same_km, columns.latitude or "latitude", columns.longitude or "longitude"),
+    )  # fmt: skip
+    moments = () if hours is None else tuple(Soon(column, hours, job.time) for column in job.same)
+    return (*same, *place, *moments)
 
 
 def _labels(job: Trusts, source: Source, columns: Columns, context: Context) -> Checked:

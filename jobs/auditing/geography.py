@@ -11,15 +11,14 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from jobs import tables
 from jobs.auditing import reporting
 from jobs.auditing.checked import Checked
+from jobs.auditing.fields import Placing
 from jobs.auditing.source import Columns, Source
-from jobs.records import Reads, Spread
 from jobs.spec import SpecError
-from vision.accumulator import Array, Cell, Estimate
+from vision.accumulator import Cell, Estimate
 from vision.fairness.nearest import Nearest
 from vision.fairness.per_capita import PerCapita, per_capita
 from vision.fairness.representation import Composition, distance, distance_intervals, spelt
@@ -27,14 +26,6 @@ from vision.grouping import text
 
 POPULATION = "population"
 _POSITION = ("latitude", "longitude")
-
-
-class Placing(Reads, Spread):
-    """The fields of what is said about places."""
-
-    places: str | None = Field(None, description="table of latitude, longitude and columns of --by, such as country")
-    near_km: float = Field(100.0, gt=0, description="how far from the nearest of --places a photo may be")
-    populations: str | None = Field(None, description="table of columns of --by with population: images per million")
 
 
 def names(job: Placing, known: Sequence[str], by: Sequence[str]) -> list[str]:
@@ -87,7 +78,7 @@ class Placed:
         columns.check([*self.source.names(), *self.columns], part)
         replace(columns, by=position).check(self.source.names(), part)
         for table in self.source.tables(part, replace(columns, by=others, also=(*columns.also, *position))):
-            place = self._near.of(*(_degrees(table, name) for name in position))
+            place = self._near.of(*(tables.degrees(table, name) for name in position))
             codes = pa.array(np.where(place < 0, 0, place).astype(np.int32), mask=place < 0)
             added = {name: pa.DictionaryArray.from_arrays(codes, values) for name, values in self._values.items()}
             yield pa.table({**{name: table[name] for name in table.column_names}, **added})
@@ -104,7 +95,8 @@ class Placed:
     @cached_property
     def _near(self) -> Nearest:
         try:
-            return Nearest(_degrees(self._table, _POSITION[0]), _degrees(self._table, _POSITION[1]), self.near_km)
+            latitude, longitude = (tables.degrees(self._table, name) for name in _POSITION)
+            return Nearest(latitude, longitude, self.near_km)
         except ValueError as error:
             raise SpecError(f"places: {self.url}: {error}") from None
 
@@ -115,13 +107,6 @@ def _columns(url: str) -> list[str]:
         if name not in found:
             raise SpecError(f"places: {url} needs the column {name} (it has {', '.join(found)})")
     return found
-
-
-def _degrees(table: pa.Table, name: str) -> Array:
-    kind = table[name].type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise SpecError(f"columns: {name} holds {kind} and not degrees")
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
 
 
 def peopled(job: Placing, compositions: Sequence[Composition]) -> Checked:

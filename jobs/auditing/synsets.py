@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
-from pydantic import Field
 
 from jobs import storage, tables
 from jobs.auditing import reporting
 from jobs.auditing.checked import Checked, cut
-from jobs.records import Reads, Spread
+from jobs.auditing.fields import Labelled
 from jobs.spec import SpecError
 from vision.corpora.imagenet import imagenet_classes, imagenet_wnids
 from vision.fairness import wordnet
@@ -24,25 +23,6 @@ from vision.grouping import MISSING
 from vision.intervals import rate
 
 _DATA = ("data.noun", "dict/data.noun")
-
-
-class Labelled(Reads, Spread):
-    """The fields of what is said about labels."""
-
-    taxonomy: str | None = Field(None, description="WordNet: a directory, data.noun, pairs (.txt) or a table")
-    flag: str | None = Field(None, description="flagged synsets: ids, one a line or in a column; images affected")
-    synsets: str | None = Field(None, description="column of synset ids; default: the classes of the corpus")
-
-    @property
-    def label_column(self) -> str | None:
-        """The column that says which synset a row is of, None where nobody asks."""
-        if self.taxonomy is None and self.flag is None:
-            if self.synsets is not None:
-                raise SpecError("synsets: say what to hold them against: --taxonomy or --flag")
-            return None
-        if self.synsets is None and getattr(self, "table", None) is not None:
-            raise SpecError("synsets: with --table, name the column of synset ids")
-        return self.synsets or "label"
 
 
 def described(job: Labelled, cube: Cube, classes: Sequence[str] | None) -> Checked:

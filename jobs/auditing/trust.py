@@ -8,39 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
-
+from jobs.auditing.fields import CHECKS, Trusts
 from jobs.auditing.source import Columns, Shards, Source
 from jobs.engine.selection import resolve
 from jobs.reading import Reading
-from jobs.records import Reads, Spread
 from jobs.spec import Context, Report, SpecError, nearest
 from vision.fairness.counts import Cube
 
-CHECKS = ("duplicates", "leakage", "labels", "correlations", "properties")
-
-
-class Trusts(Reads, Spread):
-    """The fields of these checks."""
-
-    checks: tuple[str, ...] = Field((), description=f"whether the data can be trusted: {', '.join(CHECKS)}")
-    against: tuple[str, ...] = Field(
-        (), description="splits in which copies and relatives are looked for; default: all others; the own: none"
-    )
-    same: tuple[str, ...] = Field(
-        (), description="with leakage: columns of which a value should be in one split only, such as person,album"
-    )
-    split_by: str | None = Field(
-        None, description="with leakage: column that says which split or fold a row is of, in place of the corpus' own"
-    )
-    correlate: tuple[str, ...] = Field(
-        (), description="with correlations: columns that should not go with labels or groups, such as camera,source"
-    )
-    suspects: int = Field(20, ge=1, description="with labels: the most doubtful rows that are listed of each class")
-
 
 def check_words(job: Trusts) -> None:
-    """Refuse a check that there is not.
+    """Refuse a check that there is not, and words of one that is not made.
 
     Raises:
         SpecError: naming the nearest.
@@ -48,6 +25,11 @@ def check_words(job: Trusts) -> None:
     for name in job.checks:
         if name not in CHECKS:
             raise SpecError(f"checks: no check {name!r}{nearest(name, list(CHECKS))} (checks: {', '.join(CHECKS)})")
+    for name in ("same_km", "same_hours"):
+        if getattr(job, name) is not None and "leakage" not in job.checks:
+            raise SpecError(f"{name}: relatives in other splits are looked for by --checks leakage")
+    if job.same_hours is not None and not job.same:
+        raise SpecError("same_hours: whose moments? Name a column by --same, such as author")
 
 
 @dataclass(frozen=True)

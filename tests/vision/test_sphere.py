@@ -6,7 +6,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.geo import hard_places
@@ -45,6 +45,7 @@ def test_the_radius_is_a_parameter() -> None:
 
 
 @given(a=DEGREES, b=DEGREES, c=DEGREES)
+@example(a=(6e-8, 0.0), b=(6e-8, 180.0), c=(0.0, 0.0))
 def test_distance_is_a_metric_and_agrees_with_the_angle_between_vectors(
     a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]
 ) -> None:
@@ -53,7 +54,8 @@ def test_distance_is_a_metric_and_agrees_with_the_angle_between_vectors(
     assert ac <= ab + bc + 1e-6
     va, vb = (unit_vectors(*np.array(p)[:, None])[0] for p in (a, b))
     angle = np.arctan2(np.linalg.norm(np.cross(va, vb)), va @ vb)
-    assert ab == pytest.approx(EARTH_KM * angle, abs=1e-5)
+    # The haversine of nearly opposite places is nearly 1, where its angle has half the digits: decimetres.
+    assert ab == pytest.approx(EARTH_KM * angle, abs=1e-5 if angle < 3.14 else 1e-3)
 
 
 def test_vectors_and_back() -> None:

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from vision.accumulator import Array
 from vision.relatives import check, relatives, with_marks
-from vision.sphere import EARTH_KM, faults, unit_vectors
+from vision.sphere import PLACE, faults, places
+from vision.vicinity import near_places
 
 SAME = ("author", "album")
 PLACE_KM = 1.0
-_PLACE = ("latitude", "longitude")
 
 
 def marked(train: pa.Table, test: pa.Table, same: Sequence[str] = SAME, place_km: float | None = PLACE_KM) -> pa.Table:
@@ -43,7 +43,7 @@ def marked(train: pa.Table, test: pa.Table, same: Sequence[str] = SAME, place_km
     if place_km is not None and not place_km >= 0:
         raise ValueError(f"place_km must be 0 or more, got {place_km}")
     for name, table in (("train", train), ("test", test)):
-        check(name, table, [*same, *(_PLACE if place_km is not None else ())])
+        check(name, table, [*same, *(PLACE if place_km is not None else ())])
     marks = relatives(train, test, same)
     if place_km is not None:
         marks["same_place"] = _near(train, test, place_km)
@@ -52,18 +52,14 @@ def marked(train: pa.Table, test: pa.Table, same: Sequence[str] = SAME, place_km
 
 def _near(train: pa.Table, test: pa.Table, place_km: float) -> pa.ChunkedArray:
     """Whether any training photo was taken within `place_km`; null where a test photo's place is not known."""
-    from scipy.spatial import cKDTree
-
-    (references, _), (asked, known) = _vectors(train), _vectors(test)
+    (references, _), (asked, known) = _places(train), _places(test)
     near = np.zeros(len(test), bool)
-    if len(references) and len(asked):
-        chords, _ = cKDTree(references).query(asked)
-        near[known] = 2 * EARTH_KM * np.arcsin(np.minimum(1.0, chords / 2)) <= place_km
+    near[known] = near_places(references, asked, place_km)
     return pa.chunked_array([pa.array(near, mask=~known)])
 
 
-def _vectors(table: pa.Table) -> tuple[Array, Array]:
-    """(M, 3) unit vectors of the photos whose place is known, and which those are, (N,) bool."""
-    degrees = [np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64) for name in _PLACE]
-    known = faults(*degrees) == 0
-    return unit_vectors(degrees[0][known], degrees[1][known]), known
+def _places(table: pa.Table) -> tuple[Array, Array]:
+    """(M, 2) degrees of the photos whose place is known, and which those are, (N,) bool."""
+    degrees = places(table)
+    known = faults(*degrees.T) == 0
+    return degrees[known], known

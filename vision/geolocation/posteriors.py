@@ -25,10 +25,9 @@ from vision.geolocation.globe import Globe
 from vision.predictor import vectors
 from vision.ranking import highest
 from vision.softmax import log_softmax
-from vision.sphere import faults
+from vision.sphere import PLACE, faults, places
 
 TOP = 5
-_PLACE = ("latitude", "longitude")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +63,9 @@ class Posteriors:
 
     def truth(self, rows: pa.Table) -> Array:
         """(N,) int64: the finest partition's cell that each record lies in; -1 in none, or where it has no place."""
-        if not set(_PLACE) <= set(rows.column_names):
+        if not set(PLACE) <= set(rows.column_names):
             return np.full(len(rows), -1, np.int64)
-        latitude, longitude = (np.asarray(rows[name].cast(pa.float64()).to_numpy(), np.float64) for name in _PLACE)
+        latitude, longitude = places(rows).T
         known = faults(latitude, longitude) == 0
         found = self.globe.classes(np.where(known, latitude, np.nan), np.where(known, longitude, np.nan))
         finest: Array = found[:, -1]

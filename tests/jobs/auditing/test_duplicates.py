@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cluster.document import document, to_json
 from jobs.audit import Audit
 from jobs.auditing import pixels
 from jobs.spec import JobFailed, Plain, Report, SpecError
-from tests.making import Row, write_corpus
+from tests.making import CLASSES, Row, corpus_of, cut, table_of, write_corpus
 from tests.photographs import COPIES, encoded, leaves
 from vision.image import picture
 
@@ -41,13 +40,8 @@ def planted(pictures: int = 400) -> tuple[list[Row], dict[str, str]]:
 
 def with_splits(folder: Path, rows: Sequence[Row], more: Sequence[Row], shard_rows: int) -> str:
     """A corpus of two splits."""
-    write_corpus(folder, more, shard_rows, "train")
-    first = json.loads((folder / "corpus.json").read_text())
-    write_corpus(folder, rows, shard_rows, "test")
-    facts = json.loads((folder / "corpus.json").read_text())
-    facts |= {"shards": [*first["shards"], *facts["shards"]], "splits": ["test", "train"]}
-    (folder / "corpus.json").write_text(json.dumps(facts))
-    return str(folder)
+    parts = {"train": cut(table_of(more), shard_rows), "test": cut(table_of(rows), shard_rows)}
+    return corpus_of(folder, parts, 4, classes=CLASSES)
 
 
 def audit(corpus: str, **fields: Any) -> Report:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
+from jobs.segmenting.computing import Computing
 from jobs.spec import SpecError
 from jobs.stages.asking import Blocks, triple
-from vision.connectomics.blocks import Zyx
 from vision.connectomics.inference import Meaning
-from vision.connectomics.tiles import Tiling
+from vision.connectomics.tiles import Tiling, usual
 from vision.corpora.volumes import Triple
 
 
-class Applying(Blocks):
+class Applying(Computing, Blocks):
     """How a net is applied."""
 
-    model: str | None = Field(None, description="model folder or models:/NAME@ALIAS, trained on volumes")
     patch: tuple[int, ...] = Field((), description="model: voxels that the net sees at once, Z,Y,X; default: its crop")
     margin: tuple[int, ...] = Field(
         (), description="model: voxels of each patch's rim that are not used; default: an eighth of it"
@@ -36,19 +34,9 @@ class Applying(Blocks):
             SpecError: if sizes do not fit each other.
         """
         patch = triple(self.patch, "patch") if self.patch else meaning.crop
-        margin = triple(self.margin, "margin") if self.margin else _parts(patch, 8)
-        used = _zyx(p - 2 * m for p, m in zip(patch, margin, strict=True))
-        overlap = triple(self.overlap, "overlap") if self.overlap else _parts(used, 4)
+        margin, overlap = usual(patch, triple(self.margin, "margin") if self.margin else None)
+        overlap = triple(self.overlap, "overlap") if self.overlap else overlap
         try:
             return Tiling(shape, patch, margin, overlap)
         except ValueError as error:
             raise SpecError(f"patch: {error}") from None
-
-
-def _parts(sizes: Zyx, count: int) -> Zyx:
-    return _zyx(size // count for size in sizes)
-
-
-def _zyx(values: Iterable[int]) -> Zyx:
-    z, y, x = values
-    return z, y, x

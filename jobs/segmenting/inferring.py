@@ -17,7 +17,7 @@ import numpy as np
 
 from jobs import storage
 from jobs.segmenting.applying import Applying
-from jobs.spec import Context, SpecError
+from jobs.spec import Context, JobFailed, SpecError
 from jobs.stages import cost, course
 from jobs.stages.cost import Pace
 from jobs.stages.course import Done
@@ -25,9 +25,11 @@ from jobs.stages.region import Region
 from jobs.stages.stage import Made, Stage
 from jobs.volumes.opening import Opened, at, opened
 from jobs.volumes.writing import Target
+from vision import kernel
+from vision.connectomics.batches import Device, inference
 from vision.connectomics.blocks import Block, Box, Grid
 from vision.connectomics.grey import TYPES, Grey
-from vision.connectomics.inference import Inference, Meaning, View, as_boundary
+from vision.connectomics.inference import Meaning, View, as_boundary
 from vision.connectomics.tiles import Tiling, Weighting
 from vision.corpora.volumes import Address
 from vision.model import Model
@@ -90,6 +92,7 @@ class Applied:
     weighting: Weighting
     box: Box
     keep: Keep
+    device: Device
 
     def make(self) -> Answering:
         """What works, where it lives."""
@@ -97,12 +100,20 @@ class Applied:
 
 
 class Answering:
-    """Answers for blocks."""
+    """Answers for blocks.
+
+    Raises:
+        JobFailed: if there is no such device.
+    """
 
     def __init__(self, how: Applied) -> None:
         self._how, volume = how, at(how.volume, "volume")
         levels = how.grey.levels(Meaning.of(how.model).normalise)  # type: ignore[arg-type]
-        self._inference = Inference(how.model, View(how.tiling, levels, how.flips, how.weighting), volume.read)
+        view = View(how.tiling, levels, how.flips, how.weighting)
+        try:
+            self._inference = inference(how.model, view, volume.read, how.device)
+        except ValueError as error:
+            raise JobFailed(f"{INFER}: {error}") from None
 
     def block(self, block: Block) -> Made:
         inside = block.write.meet(self._how.box)
@@ -166,6 +177,10 @@ class Inferring:
     def tiling(self) -> Tiling:
         return self.job.tiling(self.volume.volume.shape, self.meaning)
 
+    @cached_property
+    def device(self) -> Device:
+        return self.job.device(self.tiling.patch)
+
     def statistics(self) -> Stage:
         """Sums of the grey levels of all that patches see."""
         seen = self.tiling.reads(self.region.box)
@@ -184,13 +199,14 @@ class Inferring:
         files = [storage.read(storage.join(stage.folder, stage.file(group))) for group in range(stage.region.groups)]
         return added(files, self.volume.volume.shape[0])
 
-    def stage(self, grey: Grey) -> Stage:
-        """The net, block by block.
+    def stage(self, grey: Grey, device: Device | None = None) -> Stage:
+        """The net, block by block, on the job's device or on another one.
 
         Raises:
             SpecError: if there is nothing to see.
         """
         job, tiling, region, channels = self.job, self.tiling, self.region, self.meaning.channels
+        device = device or self.device
         try:
             grey.levels(self.meaning.normalise)  # type: ignore[arg-type]
         except ValueError as error:
@@ -198,11 +214,14 @@ class Inferring:
         facts = {
             "input": self.volume.facts(), "model": self.model.digest, "patch": list(tiling.patch),
             "margin": list(tiling.margin), "overlap": list(tiling.overlap), "flips": job.flips,
-            "weighting": job.weighting, "keep": self.keep,
+            "weighting": job.weighting, "keep": self.keep, **self._kernel(device),
         }  # fmt: skip
-        work = Applied(self.volume.address, self.model, tiling, grey, job.flips, job.weighting, region.box, self.keep)
+        work = Applied(
+            self.volume.address, self.model, tiling, grey, job.flips, job.weighting, region.box, self.keep, device
+        )
         each = BYTES_A_VOXEL + BYTES_A_CHANNEL * channels
-        net = NET_BYTES + BYTES_A_PATCH_VOXEL * math.prod(tiling.patch)
+        patches = device.batch if device.name == "cpu" else 0  # a GPU has a memory of its own
+        net = NET_BYTES + BYTES_A_PATCH_VOXEL * math.prod(tiling.patch) * patches
         stage = Stage(INFER, facts, work.make, region, memory=net + region.grid.voxels_per_block * each)
         about = {"model": self.model.digest, "made_by": stage.fingerprint, **dict(self.model.decoding)}
         found = self.volume.volume
@@ -210,18 +229,29 @@ class Inferring:
             self.place, region.grid, "uint8", found.voxel_nm, found.offset_nm, about,
             channels if self.keep == "affinities" else 0,
         )  # fmt: skip
-        return Stage(INFER, facts, work.make, region, target, memory=stage.memory)
+        return Stage(INFER, facts, work.make, region, target, memory=stage.memory, gpus=job.gpus_per_worker)
+
+    def _kernel(self, device: Device) -> Mapping[str, str]:
+        """What computes, where it is not one patch after the other in float32 on a CPU."""
+        if device.usual:
+            return {}
+        return {"kernel": kernel.name(self.model, device.name, device.batch, "torch", device.precision)}
 
     def cost(self) -> Mapping[str, str]:
-        """What it would cost, from the block in the middle, whose own grey levels stand for those of the volume."""
+        """What it would cost, from the block in the middle, whose own grey levels stand for those of the volume.
+
+        The block is answered on a CPU: whoever asks may have no GPU.
+        """
         region = self.region
         block = region.grid.block(region.number(len(region) // 2))
         grey = Grey.of(self.volume.read(block.write), block.write.begin[0], self.volume.volume.shape[0])
         if not grey.sums.any():
             grey = Grey(np.ones_like(grey.sums))
-        stage = self.stage(grey)
+        on_gpu = self.device.name != "cpu"
+        stage = self.stage(grey, Device() if on_gpu else None)
         stages = [(self.statistics(), Pace(1e-6 / 100, 0.0, False)), (stage, cost.probe(stage))]
-        return cost.of_stages(stages, self.volume.volume, self.job.workers)
+        facts = cost.of_stages(stages, self.volume.volume, self.job.workers)
+        return {**facts, "device": "hours are those of a CPU; no GPU was tried"} if on_gpu else facts
 
     def carry_out(self, context: Context) -> list[tuple[str, Done]]:
         """Both stages, as far as they are missing.

@@ -12,7 +12,7 @@ import torch
 from jobs import storage
 from jobs.infer import Infer
 from jobs.segment import Segment
-from jobs.spec import Plain, SpecError
+from jobs.spec import JobFailed, Plain, SpecError
 from jobs.volumes.opening import opened
 from tests.making import tree
 from tests.neurites import Array
@@ -103,6 +103,37 @@ def test_workers_do_not_show(ray_session: None) -> None:
     job(output="alone").run()
     job(output="shared", workers=2).run()
     assert tree("shared") == tree("alone")
+
+
+@pytest.mark.parametrize("how", [{"batch_size": 5}, {"precision": "bf16", "batch_size": 4}])
+def test_batches_on_a_device_give_the_same_bytes_for_any_blocks(how: dict[str, Any]) -> None:
+    """The way of a GPU, on the CPU: near to what single patches say, and another work than theirs."""
+    alone = voxels(job(model="solid").run().output)
+    one = voxels(job(model="solid", output="one", **how).run().output)
+    two = voxels(job(model="solid", output="two", block=(6, 60, 11), **how).run().output)
+    assert np.array_equal(one, two)
+    assert np.abs(one.astype(int) - alone).max() <= (8 if "precision" in how else 1)
+    with pytest.raises(SpecError, match=r"out holds another infer: kernel is None there and 'torch-.* cpu batch-\d'"):
+        job(model="solid", **how).run()
+
+
+def test_a_gpu_is_asked_for_and_missed() -> None:
+    from jobs.segmenting.inferring import Inferring
+
+    asked = job(gpus_per_worker=0.5)
+    stage = Inferring.of(asked, "v.npz#image", storage.absolute("out"), Plain()).stage(Grey.of(IMAGE, 0, SHAPE[0]))
+    assert stage.gpus == 0.5
+    assert stage.facts["kernel"].endswith("bf16 cuda batch-4096"), "4M voxels of patches of 1 x 32 x 32"
+    assert asked.estimate(Plain())["device"] == "hours are those of a CPU; no GPU was tried"
+    if not torch.cuda.is_available():
+        with pytest.raises(JobFailed, match="infer: no GPU is to be had here for cuda"):
+            asked.run()
+
+
+@pytest.mark.parametrize("field", ["gpus_per_worker", "batch_size"])
+def test_words_about_a_net_need_one(field: str) -> None:
+    with pytest.raises(SpecError, match=f"{field}: it says how a net computes, and there is no --model"):
+        Segment.parse({"boundaries": "v.npz#image", "output": "out", field: 1})
 
 
 def test_a_box_has_its_own_answers_whatever_the_blocks() -> None:

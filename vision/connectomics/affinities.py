@@ -124,20 +124,32 @@ def turned_back(affinities: Array, offsets: Sequence[Zyx], axes: Sequence[int]) 
         if len(along) > 1 and set(along) & set(axes):
             raise ValueError(f"flips need offsets along one axis each, got {tuple(offset)}")
         if along and along[0] in axes:
-            values[channel], known[channel] = _moved(values[channel], along[0], offset[along[0]])
-    return values, known
+            found.append((channel, along[0], offset[along[0]]))
+    return found
 
 
-def _moved(values: Array, axis: int, by: int) -> tuple[Array, Array]:
-    """values[v + by] at v along an axis, and where that exists."""
-    at = np.arange(values.shape[axis]) + by
-    inside = (at >= 0) & (at < len(at))
-    known = np.broadcast_to(np.expand_dims(inside, [i for i in range(3) if i != axis]), values.shape)
-    return np.take(values, np.clip(at, 0, len(at) - 1), axis), known
+def moved(size: int, by: int) -> tuple[Array, Array]:
+    """Places v + by for v along an axis, kept inside, and booleans of which were inside."""
+    at = np.arange(size) + by
+    return np.clip(at, 0, size - 1), (at >= 0) & (at < size)
 
 
 def _checked(affinities: Array, shape: tuple[int, ...] | None = None) -> None:
     if affinities.ndim != 4 or affinities.dtype != np.uint8 or (shape and affinities.shape[1:] != shape):
+    for channel, axis, by in moves(offsets, axes):
+        at, inside = moved(values.shape[axis + 1], by)
+        values[channel] = np.take(values[channel], at, axis)
+        known[channel] = np.expand_dims(inside, [i for i in range(3) if i != axis])
+    return values, known
+
+
+def moves(offsets: Sequence[Zyx], axes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(channel, axis, voxels) of each channel that is one offset away after a flip along `axes`; as `turned_back`.
+
+    Raises:
+        ValueError: if an offset goes along several axes.
+    """
+    found = []
         where = f" of the fragments' shape {shape}" if shape else ""
         raise ValueError(
             f"affinities must be uint8 (channels, z, y, x){where}, got {affinities.dtype} {affinities.shape}"

@@ -5,11 +5,13 @@ the statistics of the volume or of its sections; so its answer is one and the sa
 blending is in whole numbers. Flipped views are answered too where asked for, turned back and averaged: 4 times the cost
 within sections, 8 times in three dimensions.
 
-A net of pictures answers for each section of a patch by itself.
+A net of pictures answers for each section of a patch by itself. `batches` does all of it on a device, many patches
+at once.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,19 +95,22 @@ class Inference:
         model: from training on volumes.
         view: how the volume is looked at.
         read: gives the grey levels (z, y, x) of a box inside it.
+        net: the model's, where it is at hand already, in evaluation mode; without it, it is built.
 
     Raises:
         ValueError: if the model is no such one, or its net loses more at the rim than the margin.
     """
 
-    def __init__(self, model: Model, view: View, read: Callable[[Box], Array]) -> None:
+    def __init__(
+        self, model: Model, view: View, read: Callable[[Box], Array], net: torch.nn.Module | None = None
+    ) -> None:
         import torch
 
         torch.set_num_threads(1)  # sums of several threads would depend on how many there are
         self.meaning, self._view, self._read = Meaning.of(model), view, read
-        self._net = model.build()
+        self._net: Any = model.build() if net is None else net
         self._planar = dimensions(self._net) == 2
-        self._flips = list(_flips(view.tiling.patch, self._planar)) if view.flips else [()]
+        self._flips: list[tuple[int, ...]] = list(_flips(view.tiling.patch, self._planar)) if view.flips else [()]
         self._kept: OrderedDict[Zyx, tuple[Array, Array]] = OrderedDict()
         self.forwards = 0
 
@@ -163,24 +168,27 @@ class Inference:
         with torch.inference_mode():
             if self._planar:
                 parts = [self._net(section[None, None]) for section in inputs]
-                logits = torch.stack([_one(part) for part in parts], dim=2)
+                logits = torch.stack([first_of(part) for part in parts], dim=2)
             else:
-                logits = _one(self._net(inputs[None, None]))
+                logits = first_of(self._net(inputs[None, None]))
         self.forwards += 1
         answers: Array = torch.sigmoid(logits)[0].float().numpy()
         return self._padded(answers, image.shape)
 
     def _padded(self, found: Array, shape: tuple[int, ...]) -> Array:
         """With zeros where a net without padding says nothing; margins cut them off."""
+        lost = self._lost(found.shape, shape)
+        return np.asarray(np.pad(found, [(0, 0), *lost])) if any(map(any, lost)) else found
+
+    def _lost(self, found: tuple[int, ...], shape: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Voxels before and after along each axis that an answer (C, Z, Y, X) lacks of a patch (Z, Y, X)."""
         channels, margin = self.meaning.channels, self._view.tiling.margin
-        lost = [(full - own) / 2 for full, own in zip(shape, found.shape[1:], strict=True)]
-        if len(found) != channels or any(not 0 <= less <= most for less, most in zip(lost, margin, strict=True)):
+        lost = [(full - own) / 2 for full, own in zip(shape, found[1:], strict=True)]
+        if found[0] != channels or any(not 0 <= less <= most for less, most in zip(lost, margin, strict=True)):
             raise ValueError(
-                f"the net answers {found.shape} for a patch of {shape}; with a margin of {margin} it may lose no more"
+                f"the net answers {found} for a patch of {shape}; with a margin of {margin} it may lose no more"
             )
-        if not any(lost):
-            return found
-        return np.asarray(np.pad(found, [(0, 0), *((int(less), int(np.ceil(less))) for less in lost)]))
+        return [(int(less), math.ceil(less)) for less in lost]
 
 
 def as_boundary(answers: Array, meaning: Meaning) -> Array:
@@ -199,7 +207,8 @@ def as_boundary(answers: Array, meaning: Meaning) -> Array:
     return np.asarray(255 - (total + len(near) // 2) // len(near), np.uint8)
 
 
-def _one(outputs: Any) -> torch.Tensor:
+def first_of(outputs: Any) -> torch.Tensor:
+    """The logits of a net's own head, the auxiliary ones aside."""
     from vision.auxiliary import heads
 
     logits: torch.Tensor = heads(outputs)[0][1]

@@ -23,7 +23,9 @@ from vision.accumulator import Array
 from vision.connectomics.blocks import AXES, Box, Zyx
 
 Weighting = Literal["bump", "gaussian", "flat"]
-_WEIGHT, _VALUE = 1 << 16, (1 << 16) - 1  # units of weights and of probabilities: 2**22 patches on a voxel fit
+VALUES = (1 << 16) - 1
+"""Units of a probability, as `Blend` counts them."""
+_WEIGHT = 1 << 16  # units of weights; with those of probabilities, 2**22 patches on a voxel fit
 
 
 class Patch(NamedTuple):
@@ -96,10 +98,18 @@ class Tiling:
         Args:
             part: of the volume, which holds `reads(box)`, with its first voxel at `origin`.
         """
-        places = [
+        return np.asarray(part[np.ix_(*self.places(origin, patch))])
+
+    def places(self, origin: Zyx, patch: Patch) -> list[Array]:
+        """Where along z, y and x the voxels of a patch lie in a part of the volume whose first voxel is at `origin`."""
+        return [
             _mirrored(np.arange(b, e), size) - o for b, e, size, o in zip(*patch.read, self.shape, origin, strict=True)
         ]
-        return np.asarray(part[np.ix_(*places)])
+
+    def trusted_weights(self, weights: Array, patch: Patch, met: Box) -> Array:
+        """Those of the voxels of a box that a patch is trusted in, out of `weights(kind)` (or a tensor of them)."""
+        first = _zyx(begin + margin for begin, margin in zip(patch.read.begin, self.margin, strict=True))
+        return weights[met.within(first)]
 
     def weights(self, kind: Weighting = "bump") -> Array:
         """Of the trusted part: (Z, Y, X) int64, 1 to 65,536.
@@ -124,7 +134,7 @@ class Blend:
     """The weighted mean of patches over one box. 16 bytes a voxel and channel."""
 
     def __init__(self, tiling: Tiling, box: Box, channels: int, weighting: Weighting = "bump") -> None:
-        self._box, self._weights, self._trusted = box, tiling.weights(weighting), tiling
+        self._box, self._weights, self._tiling = box, tiling.weights(weighting), tiling
         self._sums, self._seen = (np.zeros((channels, *box.shape), np.int64) for _ in range(2))
 
     def add(self, patch: Patch, answer: Array, known: Array | None = None) -> None:
@@ -142,12 +152,10 @@ class Blend:
             raise ValueError(f"a patch's answer must be {expected}, got {answer.shape}")
         met = patch.write.meet(self._box)
         inside, here = met.within(patch.read.begin), met.within(self._box.begin)
-        values = np.rint(answer[:, *inside].astype(np.float64) * _VALUE)
-        if not ((values >= 0) & (values <= _VALUE)).all():
+        values = np.rint(answer[:, *inside].astype(np.float64) * VALUES)
+        if not ((values >= 0) & (values <= VALUES)).all():
             raise ValueError("a patch's answer must be probabilities in 0..1")
-        trusted = patch.read.begin, self._trusted.margin
-        weight = self._weights[met.within(_zyx(b + m for b, m in zip(*trusted, strict=True)))]
-        weights = np.broadcast_to(weight, values.shape)
+        weights = np.broadcast_to(self._tiling.trusted_weights(self._weights, patch, met), values.shape)
         if known is not None:
             weights = weights * known[:, *inside]
         self._sums[:, *here] += weights * values.astype(np.int64)
@@ -161,8 +169,14 @@ class Blend:
         """
         if not self._seen.all():
             raise ValueError(f"{int((self._seen == 0).sum())} voxels of {self._box} were seen by no patch")
-        whole = self._seen * _VALUE
+        whole = self._seen * VALUES
         return np.asarray((self._sums * 255 + whole // 2) // whole, np.uint8)
+
+
+def usual(patch: Zyx, margin: Zyx | None = None) -> tuple[Zyx, Zyx]:
+    """Margin and overlap of a patch where nothing else is asked for: an eighth of it, and a quarter of what is left."""
+    margin = margin or _zyx(size // 8 for size in patch)
+    return margin, _zyx((size - 2 * lost) // 4 for size, lost in zip(patch, margin, strict=True))
 
 
 def _mirrored(places: Array, size: int) -> Array:

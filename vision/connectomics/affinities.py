@@ -119,6 +119,20 @@ def turned_back(affinities: Array, offsets: Sequence[Zyx], axes: Sequence[int]) 
     """
     values = np.flip(affinities, tuple(axis + 1 for axis in axes)).copy()
     known = np.ones(values.shape, bool)
+    for channel, axis, by in moves(offsets, axes):
+        at, inside = moved(values.shape[axis + 1], by)
+        values[channel] = np.take(values[channel], at, axis)
+        known[channel] = np.expand_dims(inside, [i for i in range(3) if i != axis])
+    return values, known
+
+
+def moves(offsets: Sequence[Zyx], axes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(channel, axis, voxels) of each channel that is one offset away after a flip along `axes`; as `turned_back`.
+
+    Raises:
+        ValueError: if an offset goes along several axes.
+    """
+    found = []
     for channel, offset in enumerate(offsets):
         along = [axis for axis in range(3) if offset[axis]]
         if len(along) > 1 and set(along) & set(axes):
@@ -136,20 +150,6 @@ def moved(size: int, by: int) -> tuple[Array, Array]:
 
 def _checked(affinities: Array, shape: tuple[int, ...] | None = None) -> None:
     if affinities.ndim != 4 or affinities.dtype != np.uint8 or (shape and affinities.shape[1:] != shape):
-    for channel, axis, by in moves(offsets, axes):
-        at, inside = moved(values.shape[axis + 1], by)
-        values[channel] = np.take(values[channel], at, axis)
-        known[channel] = np.expand_dims(inside, [i for i in range(3) if i != axis])
-    return values, known
-
-
-def moves(offsets: Sequence[Zyx], axes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(channel, axis, voxels) of each channel that is one offset away after a flip along `axes`; as `turned_back`.
-
-    Raises:
-        ValueError: if an offset goes along several axes.
-    """
-    found = []
         where = f" of the fragments' shape {shape}" if shape else ""
         raise ValueError(
             f"affinities must be uint8 (channels, z, y, x){where}, got {affinities.dtype} {affinities.shape}"

@@ -1,9 +1,10 @@
 """Crops of a volume varied at random, picture and labels together, the same way each time for (seed, epoch, number).
 
 Words with an optional strength: `flip` (along each axis, every second), `transpose` (y and x change places, every
-second), `contrast:0.3` (grey levels times 0.7 to 1.3 and up to 0.3 deviations brighter, for each section), and the
-defects of real stacks, for each section with a chance: `blur:0.1` (out of focus), `missing:0.05` (not imaged) and
-`shift:0.05` (moved by up to 8 voxels against its neighbours, its labels with it). The last two need several sections.
+second), `elastic:0.1` (bent as `vision.connectomics.warping` says), `contrast:0.3` (grey levels times 0.7 to 1.3 and up
+to 0.3 deviations brighter, for each section), and the defects of real stacks, for each section with a chance:
+`blur:0.1` (out of focus), `missing:0.05` (not imaged) and `shift:0.05` (moved by up to 8 voxels against its neighbours,
+its labels with it). The last two need several sections.
 
 Targets are made of labels afterwards, so affinities of a flipped crop are those of the flipped labels.
 
@@ -19,9 +20,12 @@ import numpy as np
 
 from vision.accumulator import Array
 from vision.connectomics.targets import UNKNOWN
+from vision.connectomics.warping import warped
 from vision.draws import mix, uniform
 
-USUAL = {"flip": 0.5, "transpose": 0.5, "contrast": 0.3, "blur": 0.1, "missing": 0.05, "shift": 0.05}
+USUAL = {
+    "flip": 0.5, "transpose": 0.5, "elastic": 0.1, "contrast": 0.3, "blur": 0.1, "missing": 0.05, "shift": 0.05,
+}  # fmt: skip
 """Words and their usual strengths; all are shares, 0 to 1."""
 
 FARTHEST = 8
@@ -71,6 +75,8 @@ class Variation:
             if name in ("flip", "transpose"):
                 draws = uniform(own, 3)[0] < strength
                 image, labels = (_turned(values, name, draws) for values in (image, labels))
+            elif name == "elastic":
+                image, labels = warped(image, labels, own, strength)
             else:
                 image, labels = _sections(name, image, labels, own, strength)
         return image, labels

@@ -29,7 +29,7 @@ SHAPE = (12, 72, 64)
 TRUTH = drawn(Box((0, 0, 0), SHAPE), 2)
 NOISE = np.random.default_rng(0).integers(0, 40, SHAPE)
 IMAGE = (np.where(TRUTH > 0, 160, 60) + NOISE).astype(np.uint8)
-WORDS = ("flip", "transpose", "contrast", "blur", "missing", "shift")
+WORDS = ("flip", "transpose", "elastic", "contrast", "blur", "missing", "shift")
 
 
 @pytest.fixture(autouse=True)

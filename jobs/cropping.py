@@ -24,6 +24,9 @@ class FromVolume(Learning):
     )
     truth: str | None = Field(None, description="volume: labels of the same voxels; 0 = boundary, or no neuron")
     roi: str | None = Field(None, description="volume: box to learn from, Z0:Z1,Y0:Y1,X0:X1; default: all")
+    val_roi: str | None = Field(
+        None, description="volume: box kept from training, to validate on, to choose the best weights and to report"
+    )
     scale: int = Field(0, ge=0, description="volume: which array of a pyramid; 0: full resolution")
     crop: tuple[int, ...] = Field(
         (1, 160, 160), min_length=1, description="volume: voxels of a crop, Z,Y,X; nets of pictures: Z=1"
@@ -42,5 +45,5 @@ class FromVolume(Learning):
         if self.volume is None:
             return super().deciding()
         names = ("roi", "scale", "crop", "crops", "ignore", "erode", "balance")
-        own = {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in (*names, *(["val_roi"] if self.val_roi else []))}
         return {**super().deciding(), **own, "crop": list(self.crop)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 from pydantic import Field
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.training.course import Course
     from jobs.training.planning import Plan
     from jobs.training.spread import Staff
+    from vision.accumulator import Estimate
 
 SMALL = 20_000
 """Pictures, each epoch counted, that one process trains on sooner than Ray Train starts."""
@@ -118,6 +119,9 @@ class Train(FromVolume, Teaching):
             metrics = {**scored.metrics, **metrics}
             notes.append(f"scored as `evaluate` does, on {self.val_split}: answers in {scored.output}")
             tables |= {f"validation_{name}": table for name, table in scored.tables.items()}
+        elif self.val_roi is not None:
+            metrics = {**_held_out(course), **metrics}
+            notes.append(f"scored on {self.val_roi}, at the best of a few thresholds for it")
         tags = {**job.tags(), "model_digest": best.digest, "last_model_digest": last.digest}
         if self.register_as:
             tags["registered"] = context.register(ending.to_register(course.output), self.register_as)
@@ -129,3 +133,15 @@ class Train(FromVolume, Teaching):
 
         fields: dict[str, Any] = {"corpus": self.corpus, "split": self.val_split, "model": (model,), "workers": 0}
         return Evaluate(**fields, task=self.task, gpus_per_worker=self.gpus_per_worker, code=self.code).run(context)
+
+
+def _held_out(course: Course) -> Mapping[str, Estimate]:
+    """The best model scored on the box that was kept from training."""
+    from jobs.training import ending
+    from jobs.training.crew import Alone
+    from jobs.training.held_out import HeldOut
+    from vision.model import load
+
+    with ending.at_hand(course.output) as folder:
+        state = load(folder).build().state_dict()
+    return cast(HeldOut, course.watched).validation(course, 0).estimates(state, Alone(lambda _note: None))

@@ -18,3 +18,18 @@ def memory_format(net: torch.nn.Module) -> torch.memory_format:
     import torch
 
     return torch.channels_last if dimensions(net) == 2 else torch.contiguous_format
+
+
+def lost_by(net: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How many voxels a net's answer lacks on each side of each spatial axis, rounded up; 0 with padding.
+
+    Args:
+        shape: of one input, (C, Y, X) or (C, Z, Y, X).
+    """
+    import torch
+
+    from vision.auxiliary import heads
+
+    with torch.inference_mode():
+        found = heads(net.eval()(torch.zeros(1, *shape)))[0][1]
+    return tuple(-(-(full - own) // 2) for full, own in zip(shape[1:], found.shape[2:], strict=True))

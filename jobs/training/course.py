@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jobs.training.rows import Rows
-from jobs.training.source import Lesson, Source
+from jobs.training.source import Lesson, Source, Watched
 from vision import order
 from vision.accumulator import Accumulator
 from vision.augmentation import Augmentation
@@ -26,7 +25,8 @@ class Course:
         model: net, arguments and preprocessing; weights come from the newest checkpoint.
         rows: records, or crops of a volume.
         order: of them.
-        watched: rows to validate on, with the states that score them, if there are any.
+        watched: what to validate on, if there is anything.
+        suite: the states that score watched rows; a box of a volume has none.
         best_by: the metric by which the best weights are chosen, and whether more of it is better.
         validate_every: epochs from one validation to the next.
         checkpoint_every: steps from one checkpoint to the next, besides the one at the end of each epoch.
@@ -45,7 +45,7 @@ class Course:
     batch_size: int
     micro_batch: int
     freeze: str = "none"
-    watched: Rows | None = None
+    watched: Watched | None = None
     suite: Accumulator | None = None
     best_by: tuple[str, bool] = ("", True)
     validate_every: int = 1

@@ -129,13 +129,8 @@ class Cropper:
         return _zyx(place + first for place, first in zip(places, crops.box.begin, strict=True))
 
     def _labels(self, begin: Zyx) -> Array:
-        """Labels of a crop and of what its targets reach; `UNKNOWN` outside of the region."""
         crops = self._crops
-        wanted = _box(begin, crops.objective.crop).grown(crops.objective.reach)
-        inside = wanted.meet(crops.box)
-        found = np.full(wanted.shape, UNKNOWN, np.int64)
-        found[inside.within(wanted.begin)] = crops.objective.known(self._volumes[1].read(inside))
-        return found
+        return labels_of(self._volumes[1], crops.objective, _box(begin, crops.objective.crop), crops.box)
 
 
 def _box(begin: Zyx, shape: Zyx) -> Box:
@@ -144,6 +139,15 @@ def _box(begin: Zyx, shape: Zyx) -> Box:
 
 def _zyx(values: Any) -> Zyx:
     return cast(Zyx, tuple(int(value) for value in values))
+
+
+def labels_of(truth: Opened, objective: Objective, box: Box, within: Box) -> Array:
+    """Labels (int64) of a box and of what its targets reach; `UNKNOWN` outside of `within`."""
+    wanted = box.grown(objective.reach)
+    inside = wanted.meet(within)
+    found = np.full(wanted.shape, UNKNOWN, np.int64)
+    found[inside.within(wanted.begin)] = objective.known(truth.read(inside))
+    return found
 
 
 def survey(volume: Opened, truth: Opened, box: Box, objective: Objective) -> tuple[Grey, tuple[int, int]]:

@@ -22,7 +22,6 @@ from jobs.training.checkpoint import Checkpoint, Keeper
 from jobs.training.course import Course
 from jobs.training.crew import Crew, Note
 from jobs.training.curve import Curve
-from jobs.training.validating import Validation
 from vision import freezing, names, optimisers
 from vision.dimensions import memory_format
 from vision.training import Micro, Step
@@ -85,7 +84,7 @@ class Worker:
         course = self._course
         decoders = 0 if self._crew.device == "cpu" else _threads()
         self._reader = course.rows.feeder(course, decoders)
-        self._validation = Validation(course, decoders) if course.watched is not None else None
+        self._validation = course.watched.validation(course, decoders) if course.watched is not None else None
 
     def run(self) -> None:
         """Train to the end.

@@ -79,7 +79,7 @@ def plan(job: Train, context: Context, output: str) -> Plan:
         raise SpecError(f"freeze: {error}") from None
     course = Course(
         output, begun.model, known.lesson, recipe, rows, Order(rows.sizes, job.seed, job.buffer_rows),
-        known.augmentation, job.epochs, job.batch_size, job.micro_batch, job.freeze, **known.watching(),
+        known.augmentation, job.epochs, job.batch_size, job.micro_batch, job.freeze, **known.watching(begun),
         validate_every=job.validate_every, checkpoint_every=job.checkpoint_every, keep=job.keep,
         cache_mb=job.cache_mb, max_errors=job.max_errors, trace=job.trace, code=job.code,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from vision.accumulator import Array
 if TYPE_CHECKING:
     from jobs.training.course import Course
     from jobs.training.reading import Reader
+    from jobs.training.validating import Validation
 
 _READERS = 8
 
@@ -69,6 +70,11 @@ class Rows:
 
         objective, look = cast(Objective, course.objective), course.model.preprocessing
         return Reader(self, objective, look, course.augmentation, course.cache_mb * MIB, decoders)
+
+    def validation(self, course: Course, decoders: int) -> Validation:
+        from jobs.training.validating import Validation
+
+        return Validation(self, course, decoders)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from jobs.training.course import Course
+    from jobs.training.crew import Crew
 
 Place = Callable[[Array], "torch.Tensor"]
 """Puts an array where the net is."""
@@ -84,4 +85,20 @@ class Source(Protocol):
 
     def feeder(self, course: Course, decoders: int) -> Feeder:
         """What makes micro-batches of a course, with so many threads that decode."""
+        ...
+
+
+class Judging(Protocol):
+    """Scores weights while a training goes on, where a worker lives."""
+
+    def scored(self, state: Mapping[str, torch.Tensor], crew: Crew) -> dict[str, float]:
+        """The metrics of weights, by name; the same for every worker."""
+        ...
+
+
+class Watched(Protocol):
+    """What is validated on, as plain values that travel to workers: `rows`, or `held_out`."""
+
+    def validation(self, course: Course, decoders: int) -> Judging:
+        """What scores weights on it."""
         ...

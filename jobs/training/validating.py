@@ -14,7 +14,7 @@ from jobs.reading import PREDICTED
 from jobs.training.course import Course
 from jobs.training.crew import Crew
 from jobs.training.reading import MIB, Pictures, Reader
-from jobs.training.rows import Objective
+from jobs.training.rows import Objective, Rows
 from vision import names
 from vision.accumulator import Accumulator
 from vision.augmentation import Augmentation
@@ -28,9 +28,9 @@ BATCH = 64
 class Validation:
     """Scores weights on the watched rows; each worker answers its share of the row groups, and states are merged."""
 
-    def __init__(self, course: Course, decoders: int) -> None:
-        assert course.watched is not None and course.suite is not None
-        self._course, self._rows, self._suite = course, course.watched, course.suite
+    def __init__(self, rows: Rows, course: Course, decoders: int) -> None:
+        assert course.suite is not None
+        self._course, self._rows, self._suite = course, rows, course.suite
         look, self._objective = course.model.preprocessing, cast(Objective, course.objective)
         self._reader = Reader(self._rows, self._objective, look, Augmentation(), course.cache_mb * MIB, decoders)
         self._net: Any = None

@@ -50,6 +50,10 @@ class Grey:
     def merge(self, other: Self) -> Self:
         return type(self)(self.sums + other.sums)
 
+    def or_else(self, other: Self) -> Self:
+        """With another's sums for the sections that these know nothing of."""
+        return type(self)(np.where(self.sums[:, :1] > 0, self.sums, other.sums))
+
     def levels(self, way: Normalise) -> Levels:
         """Mean and standard deviation by section, of each or of all together.
 

@@ -11,7 +11,7 @@ Frontiers in Neuroanatomy 2015, and its Fiji code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,10 +90,14 @@ def sections(inside: Array, truth: Array, threshold: float = 0.5, thin: bool = T
 
 def isbi(inside: Array, truth: Array, thresholds: Sequence[float] = THRESHOLDS, thin: bool = True) -> Isbi:
     """The challenge's scores at the best threshold; choose it on other sections for a fair number."""
-    tried = {threshold: sections(inside, truth, threshold, thin) for threshold in thresholds}
-    best = max(tried, key=lambda t: (np.mean([found.vrand for found in tried[t]]), -t))
-    vrand, vinfo = (mean(np.array(column)) for column in zip(*tried[best], strict=True))
-    return Isbi(vrand, vinfo, best)
+    return best({threshold: sections(inside, truth, threshold, thin) for threshold in thresholds})
+
+
+def best(tried: Mapping[float, Sequence[Section]]) -> Isbi:
+    """The scores at the threshold where Vrand is best, from those of all sections at each."""
+    chosen = max(tried, key=lambda t: (np.mean([found.vrand for found in tried[t]]), -t))
+    vrand, vinfo = (mean(np.array(column)) for column in zip(*tried[chosen], strict=True))
+    return Isbi(vrand, vinfo, chosen)
 
 
 def mean(values: Array) -> Estimate:

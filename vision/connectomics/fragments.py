@@ -99,7 +99,15 @@ class Fragmenter:
             if self.fill and not is_open.all():
                 height = height + self._distance(~is_open) * (float(height.max()) / _LEVELS * 4)
             flooded = library("bioimage_cpp").segmentation.watershed(height.astype(np.float32), seeds, mask=where)
-        return np.asarray(flooded, np.uint32)
+        found = np.asarray(flooded, np.uint32)
+        return found if self.fill else self._with_rest(found, is_open)
+
+    def _with_rest(self, flooded: Array, is_open: Array) -> Array:
+        """With the components that have no seed, for a wider one lies in their window; filled up, others take them."""
+        left = is_open & (flooded == 0)
+        if not left.any():
+            return flooded
+        return np.asarray(np.where(left, components(left, self.backend) + flooded.max(), flooded))
 
     def _distance(self, is_open: Array) -> Array:
         """Voxels from the nearest closed one, float32; the piece's ends are no boundary."""

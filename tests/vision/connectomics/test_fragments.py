@@ -65,6 +65,18 @@ def test_a_fragment_cut_in_two_by_its_block_gets_two_names() -> None:
     assert halves[1, 4, 2] == 1 and halves[1, 4, 8] == 2
 
 
+@pytest.mark.parametrize("per_section", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_thin_neurite_beside_a_thick_one_is_a_fragment(backend: Backend, per_section: bool) -> None:
+    """Wherever its window looks, the thick one is farther from a boundary: the thin one has no peak of its own."""
+    boundary = np.full((3, 20, 24), 255, np.uint8)
+    boundary[:, 2:18, 2:16] = boundary[:, 2:18, 18:20] = 0
+    found = Fragmenter(window=40, fill=False, per_section=per_section, backend=backend).of_block(boundary)
+    assert np.array_equal(found > 0, boundary == 0)
+    assert len(np.unique(found[1, 2:18, 18:20])) == 1 and found[1, 5, 18] != found[1, 5, 5]
+    assert found.max() == (6 if per_section else 2)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sections_are_flooded_one_by_one(backend: Backend) -> None:
     """The same image in all sections: fragments of a section are those of it alone, joined where they overlap."""

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import io
 import os
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -20,7 +19,7 @@ from typing import IO
 
 import pyarrow.fs as pafs
 
-from jobs import s3
+from jobs import s3, temporaries
 from jobs.spec import JobFailed
 from vision.layout import Source
 
@@ -137,18 +136,26 @@ def upload(url: str) -> Iterator[IO[bytes]]:
         return
     path = Path(absolute(url))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = temporaries.begin(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)  # while its lock is held: nobody sweeps it away meanwhile
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def sweep(url: str) -> int:
+    """Remove what writers that died left right in a folder, and nothing of the living; how many files that were.
+
+    On S3 there is nothing to remove: a file appears by one PUT.
+    """
+    return 0 if is_s3(url) else temporaries.sweep(absolute(url))
 
 
 @lru_cache(maxsize=1)

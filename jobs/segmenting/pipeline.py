@@ -69,7 +69,7 @@ class Pipeline:
             if name in names:
                 self._carry_out(stage)
             elif job.from_stage not in ("fragments", name):
-                course.finished(stages.output, stage)
+                course.finished(stages.output, stage, self.job)
         by_threshold: Scores = {}
         if "agglomerate" in names:
             written = stages.agglomeration(self.context.log).carry_out(self._thresholds())

@@ -15,7 +15,7 @@ from typing import Protocol
 from jobs import storage
 from jobs.engine import joining, pool
 from jobs.spec import Context, JobFailed, Progress, SpecError
-from jobs.stages import ledger, marks
+from jobs.stages import ledger, marks, verifying
 from jobs.stages.runner import Receipt, Runner
 from jobs.stages.stage import Stage
 
@@ -67,16 +67,21 @@ def _begun(output: str, stage: Stage) -> bool:
     return any(name != ledger.RECORD for name in storage.children(ledger.folder(output, stage.name)))
 
 
-def finished(output: str, stage: Stage) -> Done:
-    """A stage that an earlier run finished, taken at its word.
+def finished(output: str, stage: Stage, how: How) -> Done:
+    """A stage that an earlier run finished, its files held against what it said of them.
 
     Raises:
-        JobFailed: if it is not complete.
+        JobFailed: if it is not complete, or a file is not the one that was made.
     """
     check(output, stage)
     held = ledger.read(output, stage.name)
     if held is None or not held["complete"] or held["fingerprint"] != stage.fingerprint:
         raise JobFailed(f"{output}: the stage {stage.name} is not complete: run it first")
+    if changed := verifying.lacking(output, stage, how.workers, how.retry_s):
+        raise JobFailed(
+            f"{output}: {changed:,} of {held['blocks']:,} blocks of {stage.name} are not as they were made: "
+            "run without --from, which makes them again"
+        )
     return Done(stage.fingerprint, held["blocks"], 0, held["counts"])
 
 
@@ -90,6 +95,7 @@ def carry_out(output: str, stage: Stage, how: How, context: Context) -> Done:
     check(output, stage)
     region = stage.region
     ledger.write(output, stage.name, stage.fingerprint, stage.identity, None)
+    ledger.sweep(output, stage)
     if stage.target is not None:
         stage.target.begin()
     workers = min(joining.workers_for(how.workers, region.groups, SMALL), region.groups)

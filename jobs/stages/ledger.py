@@ -11,6 +11,8 @@ from typing import Any
 
 from jobs import storage
 from jobs.spec import SpecError
+from jobs.stages.stage import Stage
+from jobs.volumes.writing import ARRAY
 
 FORMAT = 1
 RECORD = "stage.json"
@@ -19,6 +21,17 @@ RECORD = "stage.json"
 def folder(output: str, name: str) -> str:
     """Where what is known of a stage lies."""
     return storage.join(output, "state", name)
+
+
+def sweep(output: str, stage: Stage) -> int:
+    """Remove the temporary files that killed jobs left beside what is written once a stage; how many there were.
+
+    Those beside shards are left to the workers, who know which are missing.
+    """
+    places = [output, folder(output, stage.name), *([stage.folder] if stage.folder else [])]
+    if stage.target is not None:
+        places += [stage.target.url, storage.join(stage.target.url, ARRAY)]
+    return sum(storage.sweep(place) for place in places)
 
 
 def read(output: str, name: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from jobs import storage
 from jobs.spec import JobFailed, SpecError
 from jobs.stages import marks
 from jobs.stages.marks import Mark
-from jobs.stages.stage import Filing, Made, Stage, Work
+from jobs.stages.stage import Filing, Leaving, Made, Stage, Work
 from jobs.volumes.writing import Writer
 from vision.connectomics.blocks import Block
 
@@ -61,13 +61,20 @@ class Desk:
         Raises:
             JobFailed: if a block cannot be done.
         """
-        stage, url = self._stage, storage.join(self._marks, f"part-{group:06d}.json")
+        stage, url = self._stage, self._mark(group)
         mark = marks.load(url, stage.fingerprint)
         missing = self._missing(group, mark)
         if missing:
             self._make(group, missing, mark, url)
         text = mark.to_json()
         return Receipt(len(mark.blocks), len(missing), mark.totals(), hashlib.sha256(text).hexdigest())
+
+    def lacking(self, group: int) -> int:
+        """How many blocks of a group are not there as its mark says; nothing is made."""
+        return len(self._missing(group, marks.load(self._mark(group), self._stage.fingerprint)))
+
+    def _mark(self, group: int) -> str:
+        return storage.join(self._marks, f"part-{group:06d}.json")
 
     def _missing(self, group: int, mark: Mark) -> list[int]:
         """Numbers of the blocks that must be made; without its file, all of a group."""
@@ -76,18 +83,37 @@ class Desk:
             file = storage.join(self._stage.folder, self._stage.file(group))
             if mark.sealed is None or not marks.is_whole(file, mark.sealed):
                 return numbers
-        return [number for number in numbers if number not in mark.blocks or not self._is_there(number, mark)]
+        missing = [number for number in numbers if number not in mark.blocks or not self._is_there(number, mark)]
+        return numbers if missing and self._stage.folder is not None else missing
 
     def _is_there(self, number: int, mark: Mark) -> bool:
-        target = self._stage.target
-        return target is None or marks.is_whole(storage.join(target.url, target.file(number)), mark.blocks[number])
+        if self._stage.target is None:
+            return mark.blocks[number] == self._left(number)
+        return marks.is_whole(self._shard(number), mark.blocks[number])
+
+    def _shard(self, number: int) -> str:
+        assert self._stage.target is not None
+        return storage.join(self._stage.target.url, self._stage.target.file(number))
+
+    def _left(self, number: int) -> str:
+        """Digest of the files that the work itself writes for a block; "" where it writes none."""
+        if not isinstance(self._work, Leaving):
+            return ""
+        return marks.digest_of(self._work.files(self._stage.region.grid.block(number)))
+
+    def _sweep(self, missing: list[int]) -> None:
+        """Remove what a killed worker left beside the shards that are missing."""
+        if self._stage.target is not None:
+            for folder in {self._shard(number).rpartition("/")[0] for number in missing}:
+                storage.sweep(folder)
 
     def _make(self, group: int, missing: list[int], mark: Mark, url: str) -> None:
         parts, saved, stage = [], time.monotonic(), self._stage
+        self._sweep(missing)
         for number in missing:
             block = stage.region.grid.block(number)
             made = self._made(block)
-            mark.blocks[number] = self._writer.write(block, made.values) if self._writer else ""
+            mark.blocks[number] = self._writer.write(block, made.values) if self._writer else self._left(number)
             mark.counts[number] = dict(made.counts)
             if stage.folder is not None:
                 parts.append(made.part)

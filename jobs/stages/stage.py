@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jobs.engine.commit import digest
 from jobs.stages.region import Region
@@ -16,7 +16,7 @@ from jobs.volumes.writing import Target
 from vision.accumulator import Array
 from vision.connectomics.blocks import Block
 
-VERSION = 1
+VERSION = 2
 """Changes when the same configuration would give other bytes."""
 
 
@@ -48,6 +48,15 @@ class Filing(Work, Protocol):
 
     def seal(self, parts: Sequence[Any]) -> bytes:
         """The file of a group, from what its blocks left, in their order."""
+        ...
+
+
+@runtime_checkable
+class Leaving(Work, Protocol):
+    """What a worker does in a stage that writes files of its own, which no target writes for it."""
+
+    def files(self, block: Block) -> Sequence[str]:
+        """URLs of all files that a block is to leave, in one order; those of nothing but zeros may not be there."""
         ...
 
 

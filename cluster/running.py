@@ -128,7 +128,7 @@ class Show:
             self._draw(progress)
         elif time.monotonic() - self._line_at >= LINE_EVERY_S or progress.shards == progress.of_shards:
             self._line_at = time.monotonic()
-            click.echo(f"{progress.images:,}/{progress.of_images:,} images, {_pace(progress)}", err=True)
+            click.echo(f"{progress.images:,}/{progress.of_images:,} {progress.things}, {_pace(progress)}", err=True)
 
     def _draw(self, progress: Progress) -> None:
         from rich.console import Console
@@ -137,14 +137,17 @@ class Show:
 
         if self._bar is None:
             self._bar = Bar(
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f} images"),
+                TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[things]}"),
                 BarColumn(),
                 TextColumn("{task.description}"),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task("", total=progress.of_images)
+            self._task = self._bar.add_task("", total=progress.of_images, things=progress.things)
             self._bar.start()
-        self._bar.update(self._task, completed=progress.images, description=_pace(progress))
+        self._bar.update(
+            self._task, completed=progress.images, total=progress.of_images, things=progress.things,
+            description=_pace(progress),
+        )  # fmt: skip
 
     def close(self) -> None:
         if self._bar is not None:
@@ -157,7 +160,7 @@ def _pace(progress: Progress) -> str:
     broken = f", {progress.errors} broken" if progress.errors else ""
     each = f" ({progress.images_per_s / progress.workers:,.1f} a worker)" if progress.workers > 1 else ""
     done = f"{progress.unit} {progress.shards}/{progress.of_shards}"
-    return f"{done}, {progress.images_per_s:,.1f} images/s{each}{left}{broken}"
+    return f"{done}, {progress.images_per_s:,.1f} {progress.things}/s{each}{left}{broken}"
 
 
 def _duration(seconds: float) -> str:

@@ -120,7 +120,8 @@ def _counted(truth: Opened, found: Opened, job: Asks, context: Context) -> Conti
     for group, table in pool.spread(range(region.groups), counting.make, workers, retry_s=job.retry_s):
         total.add(table)
         blocks += region.size_of(group)
-        context.progress(Progress(blocks, len(region), blocks, len(region), 0, 0.0, max(workers, 1), "block"))
+        done = Progress(blocks, len(region), blocks, len(region), 0, 0.0, max(workers, 1), "block", "blocks")
+        context.progress(done)
     return total.total(Contingency())
 
 

@@ -40,7 +40,12 @@ class JobFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, as of its last committed shard; `unit` says what it counts where that is not shards."""
+    """How far a job is, as of its last committed shard.
+
+    Attributes:
+        unit: what it commits, where that is not shards.
+        things: what it counts, where that is not images.
+    """
 
     shards: int
     of_shards: int
@@ -50,6 +55,7 @@ class Progress:
     images_per_s: float
     workers: int = 1
     unit: str = "shard"
+    things: str = "images"
 
 
 @dataclass(frozen=True)
@@ -154,8 +160,9 @@ class Plain:
 
     def progress(self, progress: Progress) -> None:
         _log.info(
-            "%d/%d shards, %d images, %.1f images/s",
-            progress.shards, progress.of_shards, progress.images, progress.images_per_s,
+            "%s %d/%d, %d %s, %.1f %s/s",
+            progress.unit, progress.shards, progress.of_shards, progress.images, progress.things,
+            progress.images_per_s, progress.things,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from cluster.submission import following, naming
 
 _LABEL = "safelight.label."
-_PROGRESS = re.compile(r"[\d,]+/[\d,]+ images, .*")
+_PROGRESS = re.compile(r"[\d,]+/[\d,]+ [a-z]+, .*")
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Agglomeration of the whole graph in one process, and its lookup tables, each with a fingerprint of its own.
 
 The history of a greedy agglomeration is kept (`joins.parquet`): a new threshold reads it, and neither adds up edges nor
-joins again. One machine holds the graph. Joining greedily takes some 700 bytes an edge (10^8 edges: 70 GB), by
-threshold 80; a millimetre cubed has some 10^12 edges, and wants joining by parts first.
+joins again. What is in the driver: by threshold a spanning forest of the fragments, since files of edges are read one
+after another and let go; joining greedily, or with a least size, the whole graph (`memory` says how many bytes). A
+millimetre cubed has some 10^12 edges, and wants joining by parts first.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,10 +25,19 @@ from jobs.segmenting.graph import Graph
 from jobs.spec import JobFailed, SpecError
 from jobs.stages import ledger
 from jobs.stages.region import Region
-from vision.connectomics.agglomeration import Joins, by_threshold, greedy, without_small
+from vision.accumulator import Array
+from vision.connectomics.agglomeration import Joins, greedy, in_parts, without_small
+from vision.connectomics.edges import Edges
 from vision.connectomics.proofreading import Correction, corrected
 from vision.connectomics.relabel import Lookup
 from vision.connectomics.unionfind import consecutive
+
+DRIVER_BYTES = 180 * 2**20
+"""Before the first edge: Python, numpy, Arrow and what a job loads; measured."""
+
+BYTES_STREAMED, BYTES_ADDED, BYTES_GREEDY, BYTES_HISTOGRAM = 40, 160, 700, 4100
+"""An edge: by threshold from files read one after another; where all of a pair are added up first, or segments have a
+least size; joined greedily; and what quantiles take besides. Measured on 1 and 5 million, 9 a fragment."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class Agglomeration:
         min_size: segments of fewer voxels join their best neighbour.
         say: tells whoever watches.
         called: the name of the only table there is; None: by threshold.
+        apart: whether all faces between two fragments are in one file, as where fragments end at faces of blocks; of
+            fragments that were given they may be in many, and are added up first.
         corrections, decided: what proofreaders accepted, and the digest of their decisions; "" for none.
     """
 
@@ -56,6 +68,7 @@ class Agglomeration:
     called: str | None = None
     corrections: tuple[Correction, ...] = ()
     decided: str = ""
+    apart: bool = True
 
     def name(self, threshold: float) -> str:
         """What a table and the labels made with it are called."""
@@ -81,21 +94,48 @@ class Agglomeration:
     def carry_out(self, thresholds: Sequence[float]) -> list[float]:
         """Write the tables that are missing; their thresholds."""
         missing = [t for t in thresholds if not self._is_done(t)]
-        for threshold in missing:
-            self._write(threshold, self.table(threshold))
+        for threshold, table in zip(missing, self.tables(missing), strict=True):
+            self._write(threshold, table)
         return missing
 
-    def table(self, threshold: float) -> Lookup:
-        """Fragment to segment; segments are numbered 1, 2, ... by their smallest fragment."""
-        if self.decided:
-            found = self._corrected(threshold)
-        elif self.method == "greedy":
-            found = self.history.at(threshold)
+    def memory(self, edges: float) -> int:
+        """Bytes that this process needs for a graph of so many edges."""
+        if self.method == "greedy":
+            each = BYTES_GREEDY + (BYTES_HISTOGRAM if self.quantile is not None else 0)
         else:
-            (found,) = by_threshold(self.graph.ids, self.graph.edges, [threshold])
-        if self.min_size:
-            found = without_small(found, self.graph.sizes, self.graph.edges, self.min_size)
-        return consecutive(found)
+            each = BYTES_STREAMED if self.apart and not self.min_size else BYTES_ADDED
+        return DRIVER_BYTES + int(each * edges)
+
+    def tables(self, thresholds: Sequence[float]) -> Iterator[Lookup]:
+        """Fragment to segment, for each threshold; segments are numbered 1, 2, ... by their smallest fragment."""
+        for found in self._joined(thresholds):
+            yield consecutive(self._with_small(found) if self.min_size else found)
+
+    def _with_small(self, found: Lookup) -> Lookup:
+        return without_small(found, self.graph.sizes, self.graph.edges, self.min_size)
+
+    def _joined(self, thresholds: Sequence[float]) -> Iterator[Lookup]:
+        if self.decided:
+            yield from map(self._corrected, thresholds)
+        elif self.method == "greedy":
+            yield from map(self.history.at, thresholds)
+        elif thresholds:
+            yield from in_parts(self._fragments(), self._edges(), thresholds)
+
+    def _fragments(self) -> Array:
+        """(N,) uint64 all ids."""
+        if not self.apart:
+            return self.graph.ids
+        return np.concatenate([np.empty(0, np.uint64), *map(files.nodes, self._files())])
+
+    def _edges(self) -> Iterator[Edges]:
+        """All edges, each pair in one part."""
+        if not self.apart:
+            return iter([self.graph.edges])
+        return (files.read(url, files.MEANS).edges for url in self._files())
+
+    def _files(self) -> Iterator[str]:
+        return files.files(storage.join(self.output, "edges"), self.region.groups)
 
     def _corrected(self, threshold: float) -> Lookup:
         """With what proofreaders decided."""
@@ -106,8 +146,8 @@ class Agglomeration:
 
     @cached_property
     def graph(self) -> Graph:
-        """The graph of all groups."""
-        return files.read_all(files.files(storage.join(self.output, "edges"), self.region.groups))
+        """The graph of all groups, with what joining needs of it."""
+        return files.read_all(self._files(), (*files.MEANS, *([] if self.quantile is None else ["histogram"])))
 
     @cached_property
     def history(self) -> Joins:
@@ -134,7 +174,7 @@ class Agglomeration:
     def _write(self, threshold: float, table: Lookup) -> None:
         """Cut a table by groups: each gets the rows of the fragments that it has."""
         digests: list[str | None] = []
-        for group, url in enumerate(files.files(storage.join(self.output, "edges"), self.region.groups)):
+        for group, url in enumerate(self._files()):
             ids = files.nodes(url)
             rows = np.searchsorted(table.ids, ids)
             if len(ids) and not (len(table) and (table.ids[np.minimum(rows, len(table) - 1)] == ids).all()):

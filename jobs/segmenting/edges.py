@@ -65,7 +65,7 @@ class Finding:
             values = self._reader.boundary(box)
             over = [edges_across(fragments[a], fragments[b], values[a], values[b], bins) for _, a, b in planes]
             return [edges_of(fragments[core], values[core], bins), *over]
-        values = self._reader.affinities(box)
+        values, nearest = self._reader.affinities(box), nearest.alone
         parts = [nearest.edges_of(fragments[core], values[:, *core], bins)]
         for face, a, b in planes:
             both = Box(face.lower.begin, face.upper.end).within(box.begin)

@@ -1,11 +1,13 @@
 """What says where boundaries are: a boundary map or affinities, read by the box as bytes; and where to look at all.
 
 Bytes hold 255 for a certain boundary. Floats are read as probabilities 0..1 and rounded; of affinities (channels first,
-1 = one neuron) the watershed sees 1 minus the mean over nearest neighbours, and each edge its own faces.
+1 = one neuron) the watershed sees 1 minus the mean over nearest neighbours, and each edge its own faces. Channels are
+read and rounded one after another, and those of far neighbours never: a worker holds one channel of floats, not all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from jobs.spec import JobFailed, SpecError
 from jobs.volumes.opening import Opened, at
 from vision.accumulator import Array
-from vision.connectomics.affinities import Nearest
+from vision.connectomics.affinities import Nearest, mean_boundary
 from vision.connectomics.blocks import Block, Box
 from vision.connectomics.targets import NEAREST, parse_offsets
 from vision.corpora.volumes import Address
@@ -62,12 +64,21 @@ class Reader:
         if self._boundaries is not None:
             return as_bytes(self._boundaries.read(box), self._boundaries.address)
         assert self._evidence.nearest is not None
-        return self._evidence.nearest.boundary(self.affinities(box), self._evidence.in_section)
+        used = self._evidence.nearest.channels[1 if self._evidence.in_section else 0 :]
+        return mean_boundary(self._channels(box, used), len(used))
 
     def affinities(self, box: Box) -> Array:
-        """(C, Z, Y, X) uint8, 255 for certainly one neuron."""
+        """(3, Z, Y, X) uint8 between nearest neighbours along z, y and x, 255 for certainly one neuron."""
+        assert self._evidence.nearest is not None
+        found = np.empty((3, *box.shape), np.uint8)
+        for into, channel in zip(found, self._channels(box, self._evidence.nearest.channels), strict=True):
+            into[:] = channel
+        return found
+
+    def _channels(self, box: Box, wanted: Sequence[int]) -> Iterator[Array]:
+        """(Z, Y, X) uint8 each."""
         assert self._affinities is not None
-        return as_bytes(self._affinities.read(box), self._affinities.address)
+        return (as_bytes(values, self._affinities.address) for values in self._affinities.channels(box, wanted))
 
     def inside(self, box: Box) -> Array | None:
         """(Z, Y, X) booleans: where to segment; None for everywhere in the box."""
@@ -102,7 +113,7 @@ def as_bytes(values: Array, where: object) -> Array:
     if not (least >= 0 and most <= 1):
         raise JobFailed(f"{where} holds {least:g} to {most:g}; probabilities are 0..1, or bytes 0..255")
     found = np.empty(values.shape, np.uint8)
-    for part, into in zip(values, found, strict=True):  # a channel or section at a time: floats are large
+    for part, into in zip(values, found, strict=True):  # a section at a time: floats are large
         into[:] = np.rint(part * np.float32(255))
     return found
 

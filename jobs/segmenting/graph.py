@@ -7,7 +7,7 @@ may be in several, and is then their sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,9 @@ from vision.connectomics.grouped import by_pair
 
 _SUMS = ("count", "total", "squares")
 _NAMES = (*_SUMS, "least", "most")
+KEPT = (*_NAMES, "histogram")
+MEANS = ("count", "total")
+"""What agglomeration by means needs of an edge: 32 bytes with its pair, of 56."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +64,20 @@ class Graph:
         return rows.packed(columns)
 
 
-def read(url: str) -> Graph:
+def read(url: str, kept: Sequence[str] = KEPT) -> Graph:
     """The graph in one file.
+
+    Args:
+        kept: columns of edges that are wanted; see `Edges` for those that may be left out.
 
     Raises:
         JobFailed: if it is missing or damaged.
     """
-    table = rows.read(url)
+    known = None if kept == KEPT else ["u", "v", *kept]
+    table = rows.read(url, known)
     u, v = table["u"].to_numpy(), table["v"].to_numpy()
     loop = u == v
-    found = {name: table[name].to_numpy() for name in _NAMES}
+    found = {name: table[name].to_numpy() for name in _NAMES if name in kept}
     histogram = np.empty((int((~loop).sum()), 0), np.int64)
     if "histogram" in table.column_names:
         flat = table["histogram"].combine_chunks().flatten().to_numpy()
@@ -80,19 +87,21 @@ def read(url: str) -> Graph:
     return Graph(u[loop], found["count"][loop], edges)
 
 
-def read_all(urls: Iterable[str]) -> Graph:
+def read_all(urls: Iterable[str], kept: Sequence[str] = KEPT) -> Graph:
     """The sum of many files, added as a tournament of runs so that memory holds the sum and a few parts."""
     total, waiting = Graph.added([]), list[Graph]()
-    for part in map(read, urls):
+    for part in (read(url, kept) for url in urls):
         waiting.append(part)
-        if sum(len(one.edges) for one in waiting) > max(len(total.edges), 1 << 20):
+        if sum(len(one.edges) for one in waiting) > max(len(total.edges) // 4, 1 << 18):
             total, waiting = Graph.added([total, *waiting]), []
-    return Graph.added([total, *waiting])
+    return Graph.added([total, *waiting]) if waiting else total
 
 
 def nodes(url: str) -> Array:
     """(N,) uint64 fragments, rising, in one file."""
-    return read(url).ids
+    table = rows.read(url, ["u", "v"])
+    u = table["u"].to_numpy()
+    return np.asarray(u[u == table["v"].to_numpy()])
 
 
 def files(folder: str, count: int, name: str = "part-{:06d}.parquet") -> Iterator[str]:

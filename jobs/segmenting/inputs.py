@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jobs.segmenting import evidence
 from jobs.segmenting.evidence import Evidence
 from jobs.spec import SpecError
@@ -77,6 +79,12 @@ class Inputs:
         at = {field: one.address for field, one in self.found.items()}
         places = at.get("boundaries"), at.get("affinities")
         return Evidence(*places, self.nearest, self.in_section, at.get("volume"), at.get("mask"), box)
+
+    def memory(self, voxels: int) -> int:
+        """Bytes that reading a box of so many voxels takes: one channel as it is stored, and what readers keep."""
+        volumes = [one.volume for one in self.found.values()]
+        each = max(v.together * np.dtype(v.dtype).itemsize for v in volumes)
+        return each * voxels + sum(v.kept for v in volumes)
 
     def facts(self, *fields: str) -> dict[str, Any]:
         """What decides the voxels of fields, for fingerprints."""

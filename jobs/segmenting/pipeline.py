@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import storage, tracing
+from jobs.probing import size_text
 from jobs.segmenting import candidates, graph, lookup, overlaps, pictures, reporting, rows
-from jobs.segmenting.stages import Stages, wanted
+from jobs.segmenting.stages import Stages, print_nothing, wanted
 from jobs.spec import Context, Example, JobFailed, Report, SpecError
-from jobs.stages import cost, course
+from jobs.stages import cost, course, ledger
 from jobs.stages.cost import Pace
 from jobs.stages.course import Done
+from jobs.stages.shift import Shift
 from jobs.stages.stage import Stage
 from jobs.volumes.opening import at
 from vision.accumulator import Array, Estimate
@@ -34,6 +36,12 @@ USUAL = {
 }  # fmt: skip
 """Core-seconds and bytes left a voxel, measured on real neurons (FIB-25) in blocks of 128^3 with a halo of 16."""
 
+EDGES_A_FRAGMENT = 9
+"""Of a watershed; 7 to 9 on synthetic neurites and on FIB-25."""
+
+LONG = 1_000_000
+"""Edges whose agglomeration takes longer than workers take to start."""
+
 Scores = Mapping[float, Mapping[str, Estimate]]
 
 
@@ -46,6 +54,7 @@ class Pipeline:
     context: Context
     done: list[tuple[str, Done]] = field(default_factory=list)
     _table: Contingency | None = None
+    _shift: Shift | None = None
 
     def __post_init__(self) -> None:
         """Refuse wrong words before any work.
@@ -61,7 +70,11 @@ class Pipeline:
         self._thresholds()
 
     def run(self) -> Report:
-        """Do what is asked for and missing."""
+        """Do what is asked for and missing, with one set of workers for all stages."""
+        with Shift(self.job.retry_s) as self._shift:
+            return self._run()
+
+    def _run(self) -> Report:
         job, stages, names = self.job, self.stages, self._names
         for stage, name in ((stages.fragments(), "fragments"), (stages.edges(), "edges")):
             if stage is None:
@@ -72,6 +85,7 @@ class Pipeline:
                 course.finished(stages.output, stage, self.job)
         by_threshold: Scores = {}
         if "agglomerate" in names:
+            self._rest_for_long()
             written = stages.agglomeration(self.context.log).carry_out(self._thresholds())
             self.context.log(f"{len(written)} of {len(self._thresholds())} lookup tables were written now")
         if "scores" in names and (job.truth or job.skeletons):
@@ -95,12 +109,35 @@ class Pipeline:
         pairs += [(stages.edges(), USUAL["edges"]), (stages.relabel(self._chosen({})), USUAL["relabel"])]
         if self.job.truth:
             pairs.append((stages.overlaps(), USUAL["overlaps"]))
-        return cost.of_stages(pairs, stages.inputs.largest, self.job.workers)
+        facts = cost.of_stages(pairs, stages.inputs.largest, self.job.workers)
+        return {**facts, **self._driver(pairs[0][1] if first is not None else None)}
+
+    def _driver(self, fragments: Pace | None) -> Mapping[str, str]:
+        """What agglomeration needs where this process runs, by the edges that were counted, or are to be expected."""
+        stages, each = self.stages, fragments.counts.get("fragments") if fragments else None
+        held = ledger.read(stages.output, "edges")
+        if held and held["complete"] and held["fingerprint"] == stages.edges().fingerprint:
+            edges, source = float(held["counts"].get("edges", held["counts"].get("joins", 0))), "counted"
+        elif each is not None:
+            edges, source = EDGES_A_FRAGMENT * each * stages.region.box.voxels, "by the fragments of the middle block"
+        else:
+            return {}
+        need = stages.agglomeration(print_nothing).memory(edges)
+        return {"driver memory": f"about {size_text(need)} for some {edges:,.0f} edges ({source})"}
 
     def _carry_out(self, stage: Stage) -> None:
-        done = course.carry_out(self.stages.output, stage, self.job, self.context)
+        done = course.carry_out(self.stages.output, stage, self.job, self.context, self._shift)
         self.context.log(f"{stage.name}: {done.made:,} of {done.blocks:,} blocks were done now")
         self.done.append((stage.name, done))
+
+    def _rest_for_long(self) -> None:
+        """Hold no cores of a cluster while one process joins a large graph."""
+        if sum(done.counts.get("edges", 0) for name, done in self.done if name == "edges") > LONG:
+            self._rest()
+
+    def _rest(self) -> None:
+        if self._shift is not None:
+            self._shift.rest()
 
     def _precomputed(self, threshold: float) -> None:
         stage = self.stages.precomputed(threshold)
@@ -153,6 +190,7 @@ class Pipeline:
         """Skeletons in the region, and the fragment at each node."""
         job, stages = self.job, self.stages
         fragments = at(stages.fragments_at, "fragments", labels=True)
+        self._rest()  # nodes are looked up by workers of their own
         traced, voxels = tracing.within(
             tracing.read(job.skeletons or "", job.skeleton_nm), fragments, stages.region.box
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,14 +20,14 @@ def packed(columns: Mapping[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def read(url: str) -> pa.Table:
-    """The table in a file.
+def read(url: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table in a file, or some of its columns.
 
     Raises:
         JobFailed: if it is missing or damaged.
     """
     try:
-        return pq.read_table(pa.BufferReader(storage.read(url)))
+        return pq.ParquetFile(pa.BufferReader(storage.read(url))).read(columns=columns, use_threads=False)
     except FileNotFoundError:
         raise JobFailed(f"{url} is missing: run the same command again to make it") from None
     except pa.ArrowInvalid:

@@ -96,7 +96,10 @@ class Stages:
         edges_of = self.edges().fingerprint
         if job.components:
             return Agglomeration(self.output, self.region, edges_of, "threshold", None, 0, say, "components")
-        return Agglomeration(self.output, self.region, edges_of, job.method, job.quantile, job.min_size, say)
+        return Agglomeration(
+            self.output, self.region, edges_of, job.method, job.quantile, job.min_size, say,
+            apart=job.fragments is None,
+        )  # fmt: skip
 
     def decided(self, say: Any) -> Agglomeration:
         """The tables that labels are made with: those of agglomeration, and what proofreaders decided."""
@@ -166,7 +169,8 @@ class Stages:
         read = 1
         for size, halo in zip(grid.size, grid.halo if name == "fragments" else (1, 1, 1), strict=True):
             read *= size + 2 * halo
-        return Stage(name, facts, work.make, self.region, target, folder, memory=each * read)
+        memory = each * read + self.inputs.memory(read)
+        return Stage(name, facts, work.make, self.region, target, folder, memory=memory)
 
 
 def print_nothing(_line: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,11 +27,19 @@ _UNKNOWN = 5.0
 
 @dataclass(frozen=True)
 class Pace:
-    """What a stage does with a voxel: seconds of one core, and bytes that it leaves; `measured` here, or before."""
+    """What a stage does with a voxel.
+
+    Attributes:
+        seconds: of one core.
+        bytes_out: what it leaves.
+        measured: here, or before on another volume.
+        counts: what it counted, a voxel; empty where it was not measured here.
+    """
 
     seconds: float
     bytes_out: float
     measured: bool = True
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 def probe(stage: Stage, usual: Pace | None = None) -> Pace:
@@ -45,7 +53,8 @@ def probe(stage: Stage, usual: Pace | None = None) -> Pace:
     values = made.values
     if values is None or not values.any():
         return usual or Pace(1e-6 / _UNKNOWN, np.dtype(stage.target.dtype).itemsize if stage.target else 8.0, False)
-    return Pace(max(seconds, 1e-9) / block.write.voxels, _packed(values))
+    counts = {name: count / block.write.voxels for name, count in made.counts.items()}
+    return Pace(max(seconds, 1e-9) / block.write.voxels, _packed(values), counts=counts)
 
 
 def _packed(values: Array) -> float:

@@ -5,6 +5,7 @@ The driver holds a digest of 32 bytes a group (8 MB at 10^9 blocks) and sums of 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jobs import storage
-from jobs.engine import joining, pool
+from jobs.engine import joining
 from jobs.spec import Context, JobFailed, Progress, SpecError
 from jobs.stages import ledger, marks, verifying
 from jobs.stages.runner import Receipt, Runner
+from jobs.stages.shift import Shift
 from jobs.stages.stage import Stage
 
 SMALL = 8
@@ -85,8 +87,11 @@ def finished(output: str, stage: Stage, how: How) -> Done:
     return Done(stage.fingerprint, held["blocks"], 0, held["counts"])
 
 
-def carry_out(output: str, stage: Stage, how: How, context: Context) -> Done:
+def carry_out(output: str, stage: Stage, how: How, context: Context, shift: Shift | None = None) -> Done:
     """Do what is missing of a stage.
+
+    Args:
+        shift: workers that may be there from another stage, and stay; None: the stage has its own.
 
     Raises:
         SpecError: if the output holds other work.
@@ -101,9 +106,10 @@ def carry_out(output: str, stage: Stage, how: How, context: Context) -> Done:
     workers = min(joining.workers_for(how.workers, region.groups, SMALL), region.groups)
     digests, tally = [b""] * region.groups, _Tally(stage, max(workers, 1))
     runner = Runner(stage, ledger.folder(output, stage.name))
-    for group, receipt in pool.spread(range(region.groups), runner.make, workers, gpus=stage.gpus, retry_s=how.retry_s):
-        digests[group] = bytes.fromhex(receipt.digest)
-        context.progress(tally.add(receipt))
+    with contextlib.nullcontext(shift) if shift else Shift(how.retry_s) as hands:
+        for group, receipt in hands.work(runner, range(region.groups), workers):
+            digests[group] = bytes.fromhex(receipt.digest)
+            context.progress(tally.add(receipt))
     if tally.blocks != len(region) or not all(digests):
         raise JobFailed(
             f"{output}: {len(region) - tally.blocks:,} of {len(region):,} blocks of {stage.name} are missing"
@@ -131,4 +137,4 @@ class _Tally:
         rate = self.made / max(time.monotonic() - self.start, 1e-9)
         groups, blocks = self._stage.region.groups, len(self._stage.region)
         unit = f"{self._stage.name}: group"
-        return Progress(self.groups, groups, self.blocks, blocks, 0, rate, self._workers, unit)
+        return Progress(self.groups, groups, self.blocks, blocks, 0, rate, self._workers, unit, "blocks")

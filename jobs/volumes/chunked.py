@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from jobs import storage
-from jobs.volumes.opening import Found, NoArray
+from jobs.volumes import quick
+from jobs.volumes.opening import Found, Front, NoArray
 from vision.accumulator import Array
 from vision.connectomics.blocks import Box
 from vision.connectomics.installed import library
@@ -49,10 +50,16 @@ def zarr(address: Address) -> Found:
     extra = len(shape) - len(channels)
     size, offset = (size, offset) if size else placed(dict(array.attrs))
     known = {"codecs": _codecs(array), "own": dict(array.attrs).get("safelight")}
-    volume = describe(channels, array.dtype, address, voxel_nm=size, offset_nm=offset, chunk=chunk, attributes=known)
+    together = array.chunks[-4] if len(channels) == 4 else 1
+    volume = describe(
+        channels, array.dtype, address, voxel_nm=size, offset_nm=offset, chunk=chunk, attributes=known,
+        together=together,
+    )  # fmt: skip
+    faster = quick.opened(array, address.place)
 
-    def read(box: Box) -> Array:
-        return np.asarray(array[(0,) * extra + (Ellipsis, *box.slices)])
+    def read(box: Box, front: Front) -> Array:
+        cut = (*(0,) * extra, ... if front is None else front, *box.slices)
+        return np.asarray(array[cut] if faster is None else faster[cut].read().result())
 
     return volume, read
 
@@ -110,12 +117,13 @@ def n5(address: Address) -> Found:
     size, offset = _n5_place(told, address.scale)
     chunk = tuple(reversed(told["blockSize"]))
     volume = describe(
-        tuple(reversed(array.shape)), array.dtype.numpy_dtype, address, voxel_nm=size, offset_nm=offset, chunk=chunk
-    )
+        tuple(reversed(array.shape)), array.dtype.numpy_dtype, address, voxel_nm=size, offset_nm=offset, chunk=chunk,
+        together=chunk[0] if len(chunk) == 4 else 1,
+    )  # fmt: skip
 
-    def read(box: Box) -> Array:
+    def read(box: Box, front: Front) -> Array:
         x, y, z = reversed(box.slices)
-        found = array[x, y, z] if array.rank == 3 else array[x, y, z, ...]
+        found = array[(x, y, z, ...) if front is None else (x, y, z, front)]
         return np.ascontiguousarray(np.asarray(found.read().result()).T)
 
     return volume, read
@@ -136,7 +144,7 @@ def precomputed(address: Address) -> Found:
         voxel_nm=(sz, sy, sx), offset_nm=(oz * sz, oy * sy, ox * sx),
     )  # fmt: skip
 
-    def read(box: Box) -> Array:
+    def read(box: Box, _front: Front) -> Array:
         x, y, z = (slice(s.start + o, s.stop + o) for s, o in zip(reversed(box.slices), origin[:3], strict=True))
         return np.ascontiguousarray(np.asarray(array[x, y, z, 0].read().result()).T)
 
@@ -147,15 +155,11 @@ def _tensorstore(spec: dict[str, Any], url: str) -> Any:
     """An array opened by tensorstore."""
     ts = library("tensorstore")
     try:
-        return ts.open({**spec, "kvstore": kvstore(url)}, read=True, context=ts.Context(LIMITS)).result()
+        return ts.open({**spec, "kvstore": kvstore(url)}, read=True, context=quick.context()).result()
     except ValueError as error:
         if "NOT_FOUND" in str(error):
             raise FileNotFoundError(url) from None
         raise ValueError(f"{url} cannot be opened: {str(error).split('[')[0].strip()[:200]}") from None
-
-
-LIMITS = {"data_copy_concurrency": {"limit": 1}, "cache_pool": {"total_bytes_limit": 0}}
-"""A worker is one core, and its memory is bounded by the block."""
 
 
 def kvstore(url: str) -> dict[str, Any]:

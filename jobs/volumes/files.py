@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jobs import storage
-from jobs.volumes.opening import Found, NoArray
+from jobs.volumes.opening import Found, Front, NoArray
 from vision.accumulator import Array
 from vision.connectomics.blocks import Box
 from vision.connectomics.installed import library
@@ -35,12 +36,13 @@ def npz(address: Address) -> Found:
     size, offset = placed({"voxel_size": told.get("voxel"), "offset": told.get("offset")})
     whole: list[Array] = []
 
-    def read(box: Box) -> Array:
+    def read(box: Box, front: Front) -> Array:
         if not whole:
             whole.append(archive[key])
-        return _cut(whole[0], box)
+        return _cut(whole[0], box, front)
 
-    return describe(shape, dtype, address, voxel_nm=size, offset_nm=offset), read
+    volume = describe(shape, dtype, address, voxel_nm=size, offset_nm=offset)
+    return replace(volume, kept=volume.nbytes), read
 
 
 def npy(address: Address) -> Found:
@@ -51,7 +53,7 @@ def npy(address: Address) -> Found:
         array = np.load(_file(place), allow_pickle=False, mmap_mode=None if remote else "r")
     except (ValueError, EOFError):
         raise ValueError(f"{place} is damaged or no npy file") from None
-    return describe(array.shape, array.dtype, address), lambda box: np.array(_cut(array, box))
+    return describe(array.shape, array.dtype, address), lambda box, front: np.array(_cut(array, box, front))
 
 
 def hdf5(address: Address) -> Found:
@@ -75,8 +77,9 @@ def hdf5(address: Address) -> Found:
     volume = describe(
         dataset.shape, dataset.dtype, address, voxel_nm=size, offset_nm=offset,
         chunk=dataset.chunks if dataset.chunks and len(dataset.chunks) >= 3 else None,
+        together=dataset.chunks[0] if dataset.chunks and len(dataset.chunks) == 4 else 1,
     )  # fmt: skip
-    return volume, lambda box: np.asarray(_cut(dataset, box))
+    return volume, lambda box, front: np.asarray(_cut(dataset, box, front))
 
 
 def _file(place: str) -> Any:
@@ -107,8 +110,8 @@ def _only(names: list[str]) -> str:
     return names[0]
 
 
-def _cut(array: Any, box: Box) -> Array:
-    cut: Array = array[(..., *box.slices)]
+def _cut(array: Any, box: Box, front: Front) -> Array:
+    cut: Array = array[(... if front is None else front, *box.slices)]
     return cut
 
 

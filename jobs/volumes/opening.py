@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,10 @@ from vision.accumulator import Array
 from vision.connectomics.blocks import Box
 from vision.corpora.volumes import KEYED, Address, Volume, check_labels
 
-Read = Callable[[Box], Array]
+Front = int | slice | None
+"""Of channels: one of them, some, or all."""
+
+Read = Callable[[Box, Front], Array]
 Found = tuple[Volume, Read]
 
 
@@ -44,19 +47,32 @@ class Opened:
     mark: str
     _read: Read
 
-    def read(self, box: Box) -> Array:
-        """(Z, Y, X) or (C, Z, Y, X) voxels of a box inside the volume.
+    def read(self, box: Box, front: Front = None) -> Array:
+        """(Z, Y, X) or (C, Z, Y, X) voxels of a box inside the volume; `front` chooses channels where there are any.
 
         Raises:
             JobFailed: if they cannot be read.
         """
         try:
-            return self._read(box)
+            return self._read(box, front)
         except MemoryError:
             raise
         except Exception as error:  # codecs of four libraries fail in as many ways
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise JobFailed(f"{self.address}: voxels {_text(box)} cannot be read: {why}") from None
+
+    def channels(self, box: Box, wanted: Sequence[int]) -> Iterator[Array]:
+        """(Z, Y, X) voxels of channels, one after another, so that memory holds one; together where they are stored so.
+
+        Raises:
+            JobFailed: if they cannot be read.
+        """
+        if self.volume.together == 1:
+            yield from (self.read(box, channel) for channel in wanted)
+        else:
+            low = min(wanted)
+            found = self.read(box, slice(low, max(wanted) + 1))
+            yield from (found[channel - low] for channel in wanted)
 
     def facts(self) -> dict[str, Any]:
         """What decides its voxels, for fingerprints."""

@@ -12,16 +12,17 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jobs import storage
-from jobs.volumes.opening import Found, NoArray
+from jobs.volumes.opening import Found, Front, NoArray
 from vision.accumulator import Array
 from vision.connectomics.blocks import Box
 from vision.connectomics.installed import library
-from vision.corpora.volumes import NM_OF, SECTIONS, Address, Lengths, describe
+from vision.corpora.volumes import NM_OF, SECTIONS, Address, Lengths, Volume, describe
 from vision.faults import CorruptImage, faults
 
 KEPT_BYTES = 128 * 2**20
@@ -50,8 +51,8 @@ def stack(address: Address) -> Found:
     if len(pages) != shape[0]:
         # All planes are one page: ImageJ's way for stacks of more than 4 GB.
         mapped = tifffile.memmap(place, series=0, mode="r")
-        return volume, lambda box: np.array(mapped[box.slices])
-    return volume, Kept(lambda z: np.asarray(pages[z].asarray()), volume.dtype).read
+        return volume, lambda box, _front: np.array(mapped[box.slices])
+    return keeping(volume), Kept(lambda z: np.asarray(pages[z].asarray()), volume.dtype).read
 
 
 def folder(address: Address) -> Found:
@@ -73,7 +74,12 @@ def folder(address: Address) -> Found:
             raise ValueError(f"section {names[z]} is {found.dtype} {found.shape}, and the first {volume.shape[1:]}")
         return found
 
-    return volume, Kept(load, volume.dtype).read
+    return keeping(volume), Kept(load, volume.dtype).read
+
+
+def keeping(volume: Volume) -> Volume:
+    """The volume, with what `Kept` holds of it."""
+    return replace(volume, kept=min(KEPT_BYTES + volume.nbytes // volume.shape[0], volume.nbytes))
 
 
 class Kept:
@@ -83,7 +89,7 @@ class Kept:
         self._load, self._dtype = load, dtype
         self._held: OrderedDict[int, Array] = OrderedDict()
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, _front: Front) -> Array:
         found = np.empty(box.shape, self._dtype)
         for z in range(box.begin[0], box.end[0]):
             found[z - box.begin[0]] = self._section(z)[box.slices[1:]]

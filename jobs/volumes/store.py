@@ -1,13 +1,11 @@
-"""zarr's files through `jobs.storage`: local or S3, each whole or not at all, with the digest of what was written.
+"""zarr's files through `jobs.storage`: local or S3, each whole or not at all.
 
-zarr asks for files by key and never learns where they lie. A writer never reads the chunk that it replaces: a block
-is a whole number of shards, so there is nothing of a neighbour to keep, and a torn file is no obstacle.
+zarr asks for files by key and never learns where they lie.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,13 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from jobs import storage
 
-METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-
 
 class Stored(base.Store):
     """A zarr hierarchy at a URL.
 
     Args:
         url: of its root.
-        writing: whether files are written; chunks that are there already are then not read.
+        writing: whether files may be written.
     """
 
     supports_writes = True
@@ -35,7 +31,6 @@ class Stored(base.Store):
     def __init__(self, url: str, *, writing: bool = False) -> None:
         super().__init__(read_only=not writing)
         self.url, self._writing = url, writing
-        self.digests: dict[str, str | None] = {}
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -48,8 +43,6 @@ class Stored(base.Store):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: base.ByteRequest | None = None
     ) -> Buffer | None:
-        if self._writing and not key.endswith(METADATA):
-            return None
         data = await asyncio.to_thread(_read, storage.join(self.url, key), byte_range)
         return None if data is None else prototype.buffer.from_bytes(data)
 
@@ -62,12 +55,9 @@ class Stored(base.Store):
         return await asyncio.to_thread(storage.exists, storage.join(self.url, key))
 
     async def set(self, key: str, value: Buffer) -> None:
-        data = value.to_bytes()
-        self.digests[key] = hashlib.sha256(data).hexdigest()
-        await asyncio.to_thread(storage.write, storage.join(self.url, key), data)
+        await asyncio.to_thread(storage.write, storage.join(self.url, key), value.to_bytes())
 
     async def delete(self, key: str) -> None:
-        self.digests[key] = None
         await asyncio.to_thread(storage.remove, storage.join(self.url, key))
 
     async def list(self) -> AsyncIterator[str]:

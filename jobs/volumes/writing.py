@@ -7,16 +7,17 @@ counts blocks, and never asks the voxels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from jobs import storage
 from jobs.spec import JobFailed, SpecError
+from jobs.volumes.sharding import Sharding, compressor
 from vision.accumulator import Array
 from vision.connectomics.blocks import Block, Grid, Zyx
 from vision.connectomics.installed import library
@@ -53,6 +54,12 @@ class Target:
     def _front(self) -> tuple[int, ...]:
         return (self.channels,) if self.channels else ()
 
+    @property
+    def sharding(self) -> Sharding:
+        """How a block is laid out in its file."""
+        chunk = (*((1,) if self.channels else ()), *chunk_of(self.grid.size))
+        return Sharding((*self._front, *self.grid.size), chunk, self.dtype)
+
     def begin(self) -> None:
         """Write what describes the volume, or check that it is described so already.
 
@@ -78,8 +85,8 @@ class Target:
 
         library("zarr").create_array(
             store=Stored(self.url, writing=True), name=ARRAY, shape=(*self._front, *self.grid.shape),
-            dtype=self.dtype, chunks=(*((1,) if self.channels else ()), *chunk_of(self.grid.size)),
-            shards=(*self._front, *self.grid.size), compressors=_compressor(self.dtype), fill_value=0,
+            dtype=self.dtype, chunks=self.sharding.chunk, shards=self.sharding.shard,
+            compressors=compressor(self.dtype), fill_value=0,
             dimension_names=("c", "z", "y", "x")[not self.channels :], attributes={"safelight": dict(self.about or {})},
         )  # fmt: skip
 
@@ -104,14 +111,7 @@ class Writer:
     """Writes whole blocks of a target."""
 
     def __init__(self, target: Target) -> None:
-        self._target = target
-
-    @cached_property
-    def _opened(self) -> tuple[Any, Any]:
-        from jobs.volumes.store import Stored
-
-        store = Stored(self._target.url, writing=True)
-        return store, library("zarr").open_array(store, path=ARRAY, mode="r+")
+        self._target, self._sharding = target, target.sharding
 
     def write(self, block: Block, values: Array | None) -> str:
         """Write a block's voxels (its write box); None or zeros write nothing, and remove what was there.
@@ -122,13 +122,13 @@ class Writer:
         Raises:
             JobFailed: if values do not fit: another shape, or numbers that the type cannot hold.
         """
-        file = self._target.file(block.number)
-        if values is None or not values.any():
-            storage.remove(storage.join(self._target.url, file))
+        place = storage.join(self._target.url, self._target.file(block.number))
+        data = b"" if values is None else self._sharding.packed(self._fitting(block, values))
+        if not data:
+            storage.remove(place)
             return ""
-        store, array = self._opened
-        array[(..., *block.write.slices)] = self._fitting(block, values)
-        return store.digests.pop(file) or ""
+        storage.write(place, data)
+        return hashlib.sha256(data).hexdigest()
 
     def _fitting(self, block: Block, values: Array) -> Array:
         shape = (*self._target._front, *block.write.shape)
@@ -151,9 +151,3 @@ def chunk_of(block: Zyx) -> Zyx:
         return min(divisors, key=lambda n: max(n / CHUNK, CHUNK / n))
 
     return along(block[0]), along(block[1]), along(block[2])
-
-
-def _compressor(dtype: str) -> Any:
-    blosc = library("zarr.codecs").BloscCodec
-    shuffle = "bitshuffle" if np.dtype(dtype).kind in "ui" and np.dtype(dtype).itemsize > 1 else "noshuffle"
-    return blosc(cname="zstd", clevel=3, shuffle=shuffle, typesize=np.dtype(dtype).itemsize)

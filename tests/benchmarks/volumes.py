@@ -196,11 +196,18 @@ def no_output() -> Iterator[None]:
         os.close(null)
 
 
-def measured(contenders: Contenders, voxels: int, rounds: int) -> dict[str, Any]:
-    """Million voxels for each CPU-second; every contender in turn in each round, after one to warm up."""
+def measured(
+    contenders: Contenders, voxels: int, rounds: int, before: Callable[[], Any] = lambda: None
+) -> dict[str, Any]:
+    """Million voxels for each CPU-second; every contender in turn in each round, after one to warm up.
+
+    Args:
+        before: done before each run, and not counted.
+    """
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, run in contenders.items():
+            before()
             started = time.process_time()
             run()
             if number:

@@ -9,14 +9,14 @@ Reference: Turaga et al., Neural Computation 2010; Lee et al. 2017; Funke et al.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vision.accumulator import Array
 from vision.connectomics.blocks import AXES, Zyx
-from vision.connectomics.edges import Edges, edges_between
+from vision.connectomics.edges import Edges, edges_between, edges_with
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,12 @@ class Nearest:
         """
         _checked(affinities)
         used = self.channels[1:] if in_section else self.channels
-        total = affinities[list(used)].sum(axis=0, dtype=np.uint16)
-        return np.asarray(255 - (total + len(used) // 2) // len(used), np.uint8)
+        return mean_boundary((affinities[channel] for channel in used), len(used))
+
+    @property
+    def alone(self) -> Nearest:
+        """The same of affinities that have these three channels and no others, in the order z, y, x."""
+        return Nearest((0, 1, 2), self.upper)
 
     def faces(self, affinities: Array, axis: int) -> Array:
         """Affinity of each face along an axis: uint8, one less along it than the volume."""
@@ -74,12 +78,12 @@ class Nearest:
             ValueError: if the shapes differ or the affinities are no bytes.
         """
         _checked(affinities, labels.shape)
-        parts = []
-        for axis in range(3):
-            low = np.take(labels, range(labels.shape[axis] - 1), axis)
-            high = np.take(labels, range(1, labels.shape[axis]), axis)
-            parts.append(edges_between(low, high, boundary_of(self.faces(affinities, axis)), bins))
-        return Edges.added(parts)
+        flat = [np.ascontiguousarray(affinities[channel]).reshape(-1) for channel in self.channels]
+
+        def of_faces(axis: int, at: Array, stride: int) -> Array:
+            return boundary_of(flat[axis][at + stride if self.upper[axis] else at])
+
+        return edges_with(labels, of_faces, bins)
 
     def edges_across(self, lower: Array, upper: Array, affinities: Array, axis: int, bins: int = 0) -> Edges:
         """The edges over a face between two blocks.
@@ -94,6 +98,21 @@ class Nearest:
         shape = tuple(2 if i == axis else n for i, n in enumerate(lower.shape))
         _checked(affinities, shape)
         return edges_between(lower, upper, boundary_of(self.faces(affinities, axis)), bins)
+
+
+def mean_boundary(channels: Iterable[Array], count: int) -> Array:
+    """255 minus the mean of so many channels of affinities (Z, Y, X) uint8, rounded to the nearer, uint8.
+
+    They are added up as they come, so that a generator's are never in memory together.
+    """
+    total: Array | None = None
+    for channel in channels:
+        total = channel.astype(np.uint16) if total is None else np.add(total, channel, out=total)
+    if total is None:
+        raise ValueError("a boundary is made of at least one channel of affinities, got none")
+    total += np.uint16(count // 2)
+    total //= np.uint16(count)
+    return np.subtract(np.uint16(255), total, out=total).astype(np.uint8)
 
 
 def boundary_of(faces: Array) -> Array:

@@ -13,7 +13,7 @@ distributed clustering algorithms" (why the mean is reducible).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from vision.connectomics.edges import Edges
 from vision.connectomics.queue import Pool, Quantiles, in_order
 from vision.connectomics.relabel import Lookup
 from vision.connectomics.rounds import Active, Joined, in_rounds
-from vision.connectomics.unionfind import joined, places
+from vision.connectomics.unionfind import Forest, joined, places
 from vision.sets import smallest
 
 
@@ -38,8 +38,24 @@ def by_threshold(ids: Array, edges: Edges, thresholds: Sequence[float]) -> list[
     Returns:
         A table for each threshold: fragment to the smallest id of its segment.
     """
-    mean = edges.mean
-    return [joined(ids, edges.pairs[mean <= threshold]) for threshold in thresholds]
+    return list(in_parts(ids, [edges], thresholds))
+
+
+def in_parts(ids: Array, parts: Iterable[Edges], thresholds: Sequence[float]) -> Iterator[Lookup]:
+    """The same from edges that come in parts and are not kept: memory by the fragment, some 100 bytes, not the edge.
+
+    Args:
+        ids, thresholds: as above; tables come in the order of the thresholds.
+        parts: of the volume; a pair of fragments is in one of them only, with all its faces.
+    """
+    nodes, levels = np.sort(np.asarray(ids, np.uint64)), np.unique(thresholds)
+    forest = Forest(len(nodes))
+    for part in parts:
+        level = np.searchsorted(levels, part.mean)  # the first threshold that an edge is not above
+        low = level < len(levels)
+        forest.add(places(nodes, part.pairs[low]), level[low])
+    for threshold in thresholds:
+        yield Lookup(nodes, nodes[forest.sets(int(np.searchsorted(levels, threshold)))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +146,5 @@ def _best(segments: Array, rows: Array, edges: Edges) -> Array:
 
 
 def _renamed(edges: Edges, pairs: Array, kept: Array) -> Edges:
-    """The edges `kept` under other names; not yet pooled."""
-    return Edges(
-        np.sort(pairs[kept], axis=1), edges.count[kept], edges.total[kept], edges.squares[kept],
-        edges.least[kept], edges.most[kept], edges.histogram[kept],
-    )  # fmt: skip
+    """The edges `kept` under other names, for their means; not yet pooled."""
+    return Edges(np.sort(pairs[kept], axis=1), edges.count[kept], edges.total[kept])

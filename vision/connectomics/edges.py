@@ -8,7 +8,7 @@ blocks came in; averages of block averages would. The faces inside a block and o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,9 @@ from vision.connectomics.grouped import by_pair, run_starts
 _SLAB = 1 << 18
 """Voxels whose faces are gathered at once: what is in between stays small, and in the cache."""
 
+OfFaces = Callable[[int, Array, int], Array]
+"""Values (N,) in 0..510 of faces: the axis they cross, flat places (N,) of their lower voxels, stride to the upper."""
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:
@@ -28,8 +31,9 @@ class Edges:
     Args:
         pairs: (E, 2) uint64, the smaller id first.
         count: (E,) int64 faces.
-        total, squares: (E,) int64 sums of the faces' values (0..510) and of their squares.
-        least, most: (E,) int64 smallest and largest value.
+        total: (E,) int64 sum of the faces' values (0..510).
+        squares, least, most: (E,) int64 sum of their squares, smallest and largest value; (0,) where they were left
+            out, as for agglomeration, which needs means alone.
         histogram: (E, bins) int64 faces by value, from 0 to 510 in equal bins; (E, 0) where none was asked for.
     """
 
@@ -94,15 +98,16 @@ class Edges:
             raise ValueError(f"histograms must have one number of bins, got {sorted({p.bins for p in kept})}")
         pairs = np.concatenate([part.pairs for part in kept])
         groups = by_pair(pairs[:, 0], pairs[:, 1])
+
+        def reduced(name: str, how: Callable[[Array], Array]) -> Array:
+            values = np.concatenate([getattr(part, name) for part in kept])
+            return how(values) if len(values) else values
+
         return cls(
-            np.stack([groups.first, groups.second], axis=1),
-            groups.sums(np.concatenate([part.count for part in kept])),
-            groups.sums(np.concatenate([part.total for part in kept])),
-            groups.sums(np.concatenate([part.squares for part in kept])),
-            groups.least(np.concatenate([part.least for part in kept])),
-            groups.most(np.concatenate([part.most for part in kept])),
-            groups.sums(np.concatenate([part.histogram for part in kept])),
-        )
+            np.stack([groups.first, groups.second], axis=1), reduced("count", groups.sums),
+            reduced("total", groups.sums), reduced("squares", groups.sums), reduced("least", groups.least),
+            reduced("most", groups.most), reduced("histogram", groups.sums),
+        )  # fmt: skip
 
     def merge(self, other: Edges) -> Edges:
         return Edges.added([self, other])
@@ -120,22 +125,26 @@ def edges_of(labels: Array, boundary: Array, bins: int = 0) -> Edges:
         ValueError: if the shapes differ or the boundary is not uint8.
     """
     _checked(labels, boundary)
+    flat = np.ascontiguousarray(boundary).reshape(-1)
+    return edges_with(labels, lambda _axis, at, stride: flat[at].astype(np.uint16) + flat[at + stride], bins)
+
+
+def edges_with(labels: Array, of_faces: OfFaces, bins: int = 0) -> Edges:
+    """The edges inside a block (Z, Y, X) of fragments, 0 = none; what its faces are worth is asked for."""
     depth = len(labels)
     # Adding up histograms of many slabs would cost more than the cache gains.
     planes = depth if bins else max(1, _SLAB // max(1, labels[:1].size))
-    return Edges.added(
-        _slab(labels[z : z + planes + 1], boundary[z : z + planes + 1], min(planes, depth - z), bins)
-        for z in range(0, depth, max(1, planes))
-    )
+    return Edges.added(_slab(labels, z, planes, of_faces, bins) for z in range(0, depth, max(1, planes)))
 
 
-def _slab(labels: Array, boundary: Array, planes: int, bins: int) -> Edges:
+def _slab(labels: Array, start: int, planes: int, of_faces: OfFaces, bins: int) -> Edges:
     """The edges of some planes, and from the last of them to the one above, which is there unless the block ends."""
-    flat, values = np.ascontiguousarray(labels).reshape(-1), np.ascontiguousarray(boundary).reshape(-1)
+    whole, within = labels[start : start + planes + 1], labels[start : start + planes]
+    flat, before = np.ascontiguousarray(whole).reshape(-1), start * labels[:1].size
     parts = []
-    for axis, part in enumerate((labels, labels[:planes], labels[:planes])):
+    for axis, part in enumerate((whole, within, within)):
         at, stride = _changes(part, axis)
-        parts.append(_kept(flat[at], flat[at + stride], values[at].astype(np.uint16) + values[at + stride]))
+        parts.append(_kept(flat[at], flat[at + stride], of_faces(axis, at + before, stride)))
     first, second, amounts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Edges.of_faces(first, second, amounts, bins)
 

@@ -20,6 +20,7 @@ from vision.accumulator import Array
 from vision.connectomics.blocks import Slices
 from vision.connectomics.installed import library
 from vision.connectomics.labelling import Backend, components
+from vision.connectomics.windows import highest
 
 _LEVELS = 65_536
 """Heights that bioimage-cpp tells apart. Within one it floods in no order, so one seed may take a whole plateau of
@@ -73,32 +74,34 @@ class Fragmenter:
         """
         if boundary.ndim != 3 or boundary.dtype != np.uint8:
             raise ValueError(f"a boundary map must be uint8 (z, y, x), got {boundary.dtype} {boundary.shape}")
-        inside = np.ones(boundary.shape, bool) if mask is None else mask.astype(bool)
-        parts = [np.s_[z : z + 1] for z in range(len(boundary))] if self.per_section else [np.s_[:]]
-        flooded, used = np.zeros(boundary.shape, np.uint32), 0
-        for part in parts:
-            found = self._flood(boundary[part], inside[part])
-            flooded[part] = np.where(found > 0, found + np.uint32(used), 0)
-            used += int(found.max(initial=0))
+        inside = None if mask is None else mask.astype(bool)
+        flooded = self._by_section(boundary, inside) if self.per_section else self._flood(boundary, inside)
         core = core or np.s_[:, :, :]
         return self._kept(components(flooded[core], self.backend), boundary[core])
 
-    def _flood(self, boundary: Array, inside: Array) -> Array:
+    def _by_section(self, boundary: Array, inside: Array | None) -> Array:
+        """Watersheds of all sections, each with names of its own; (Z, Y, X) uint32."""
+        flooded, used = np.zeros(boundary.shape, np.uint32), 0
+        for z in range(len(boundary)):
+            found = self._flood(boundary[z : z + 1], None if inside is None else inside[z : z + 1])
+            flooded[z : z + 1] = np.where(found > 0, found + np.uint32(used), 0)
+            used += int(found.max(initial=0))
+        return flooded
+
+    def _flood(self, boundary: Array, inside: Array | None) -> Array:
         """Watershed of one piece; (Z, Y, X) uint32."""
-        is_open = (boundary < self.threshold * 255) & inside
+        is_open = boundary < self.threshold * 255
+        if inside is not None:
+            is_open &= inside
         if not is_open.any():
             return np.zeros(boundary.shape, np.uint32)
         distance = self._distance(is_open)
         seeds = self._seeds(distance, is_open)
-        # Closed voxels all have distance 0; among them the flood follows the boundary map.
-        height = float(distance.max()) - distance + boundary.astype(np.float32) / 255 * ~is_open
-        where = inside if self.fill else is_open
+        height, where = self._height(distance, boundary, is_open), inside if self.fill else is_open
         if self.backend == "skimage":
             flooded = library("skimage.segmentation").watershed(height, seeds.astype(np.int32), mask=where)
         else:
-            if self.fill and not is_open.all():
-                height = height + self._distance(~is_open) * (float(height.max()) / _LEVELS * 4)
-            flooded = library("bioimage_cpp").segmentation.watershed(height.astype(np.float32), seeds, mask=where)
+            flooded = library("bioimage_cpp").segmentation.watershed(height, seeds, mask=where)
         found = np.asarray(flooded, np.uint32)
         return found if self.fill else self._with_rest(found, is_open)
 
@@ -108,6 +111,19 @@ class Fragmenter:
         if not left.any():
             return flooded
         return np.asarray(np.where(left, components(left, self.backend) + flooded.max(), flooded))
+
+    def _height(self, distance: Array, boundary: Array, is_open: Array) -> Array:
+        """What is flooded, float32, in the place of the distance: low in the middle of what is open."""
+        height: Array = np.subtract(distance.max(), distance, out=distance)
+        # Closed voxels all have distance 0; among them the flood follows the boundary map.
+        level = np.arange(256, dtype=np.float32) / 255
+        for z in range(len(height)):  # a section at a time, in the cache
+            height[z] += np.where(is_open[z], np.float32(0), level[boundary[z]])
+        if self.backend == "bioimage-cpp" and self.fill and not is_open.all():
+            slope = self._distance(~is_open)
+            slope *= np.float32(float(height.max()) / _LEVELS * 4)
+            height += slope
+        return height
 
     def _distance(self, is_open: Array) -> Array:
         """Voxels from the nearest closed one, float32; the piece's ends are no boundary."""
@@ -124,10 +140,10 @@ class Fragmenter:
 
     def _seeds(self, distance: Array, is_open: Array) -> Array:
         """Components, numbered from 1, of the voxels that are farthest in their window; uint32."""
-        from scipy.ndimage import maximum_filter
-
         size = (1 if self.per_section else self.window, self.window, self.window)
-        return components((distance == maximum_filter(distance, size)) & is_open, self.backend)
+        peaks = distance == highest(distance, size)
+        peaks &= is_open
+        return components(peaks, self.backend)
 
     def _kept(self, fragments: Array, boundary: Array) -> Array:
         """Without the fragments that are mostly boundary, numbered without holes."""

@@ -67,6 +67,8 @@ class Volume:
         offset_nm: where the first voxel lies, (z, y, x) nanometres.
         chunk: voxels that are stored together; reads along it are cheapest.
         attributes: what else the file says of it.
+        together: how many channels are stored in one chunk; of 1, a channel can be read without the others.
+        kept: bytes that whoever reads it holds from box to box: all of an npz, some sections of a stack.
     """
 
     shape: Triple
@@ -76,6 +78,8 @@ class Volume:
     offset_nm: Lengths = (0.0, 0.0, 0.0)
     chunk: Triple | None = None
     attributes: Mapping[str, Any] | None = None
+    together: int = 1
+    kept: int = 0
 
     @property
     def voxels(self) -> int:
@@ -100,6 +104,7 @@ def describe(
     offset_nm: Lengths = (0.0, 0.0, 0.0),
     chunk: Sequence[int] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    together: int = 1,
 ) -> Volume:
     """A volume from an array's shape: (z, y, x), or (c, z, y, x) with channels in front.
 
@@ -116,7 +121,7 @@ def describe(
     z, y, x = (int(n) for n in shape[-3:])
     kept = None if chunk is None else (int(chunk[-3]), int(chunk[-2]), int(chunk[-1]))
     channels = int(shape[0]) if len(shape) == 4 else 0
-    return Volume((z, y, x), kind.name, channels, voxel_nm, offset_nm, kept, attributes)
+    return Volume((z, y, x), kind.name, channels, voxel_nm, offset_nm, kept, attributes, int(together))
 
 
 def check_labels(volume: Volume, where: object) -> None:

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tests import neurites
 from tests.em import edges_by_block, fragments_by_block, renamed
 from tests.neurites import Array
-from vision.connectomics.agglomeration import by_threshold, greedy, without_small
+from vision.connectomics.agglomeration import by_threshold, greedy, in_parts, without_small
 from vision.connectomics.blocks import Box, Grid
 from vision.connectomics.edges import Edges, edges_of
 from vision.connectomics.fragments import Fragmenter
 from vision.connectomics.relabel import Lookup
+from vision.connectomics.unionfind import Forest, joined
 
 Values = list[int]
 
@@ -177,3 +178,27 @@ def test_what_is_wrong_is_said() -> None:
     with pytest.raises(ValueError, match="of 0 bins"):
         greedy(ids, Edges.of_faces(ids[:1], ids[1:2], np.array([3])), quantile=0.5)
     assert len(greedy(ids, Edges()).scores) == 0
+
+
+@given(st.integers(0, 2**32), st.integers(2, 40), st.integers(1, 9), st.lists(st.floats(0, 1), min_size=1, max_size=6))
+@settings(max_examples=80, deadline=None)
+def test_edges_that_come_in_parts_join_what_all_of_them_do(
+    seed: int, nodes: int, count: int, thresholds: list[float]
+) -> None:
+    """In any order, thinned out after every few: the oracle joins all edges of a threshold at once."""
+    ids, edges = random_graph(seed, nodes, 5 * nodes, 7)
+    chance = np.random.default_rng(seed)
+    cuts = np.array_split(chance.permutation(len(edges)), count)
+    parts = (Edges(edges.pairs[rows], edges.count[rows], edges.total[rows]) for rows in cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vision.connectomics.unionfind._AT_ONCE", 3)
+        found = list(in_parts(chance.permutation(ids), parts, thresholds))
+    for threshold, table in zip(thresholds, found, strict=True):
+        assert as_dict(table) == as_dict(joined(ids, edges.pairs[edges.mean <= threshold]))
+
+
+def test_a_forest_of_no_edges_and_of_loops() -> None:
+    forest = Forest(3)
+    assert forest.sets(9).tolist() == [0, 1, 2]
+    forest.add(np.array([[1, 1], [2, 0], [0, 2]]), np.array([0, 5, 4]))
+    assert forest.sets(3).tolist() == [0, 1, 2] and forest.sets(4).tolist() == [0, 1, 0]

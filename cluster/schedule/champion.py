@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cluster.results.query import Run, Term, find_run, open_store
 from cluster.schedule import runs
-from cluster.schedule.entries import Entry
+from cluster.schedule.entries import LATEST, RUN, Entry
 from cluster.schedule.figures import figures_of
 from cluster.settings import Settings
 from jobs.spec import Job, JobFailed, SpecError
@@ -18,8 +17,6 @@ from jobs.spec import Job, JobFailed, SpecError
 if TYPE_CHECKING:
     from jobs.answers import Answers
     from jobs.auditing.gating import Figures
-
-LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def find(entry: Entry, day: date, job: Job, where: Settings) -> Champion | None:
     if against == LATEST:
         latest = _latest(entry, day, where)
         return None if latest is None else _of_run(latest, job, where)
-    if re.fullmatch(r"[0-9a-f]{6,32}", against):
+    if RUN.fullmatch(against):
         return _of_run(find_run(against, where), job, where)
     if job.figures:
         raise SpecError(f"against: an audit is compared with `{LATEST}` or a run's id, got {against!r}")

@@ -27,6 +27,17 @@ ANSWERING = ("against", "gates", "promote", "models")
 FIGURING = ("against", "gates")
 """Those of them that a job can have whose metrics are judged as they are."""
 
+LATEST = "latest"
+"""The champion that is the newest night that passed."""
+
+RUN = re.compile(r"[0-9a-f]{6,32}")
+"""A champion that is a run, by its id."""
+
+
+def goes_with(word: str, job: type[Job]) -> bool:
+    """Whether a job can have a word."""
+    return word not in ANSWERING or issubclass(job, Predicting) or (job.figures and word in FIGURING)
+
 
 class Entry(BaseModel):
     """One line of the night's plan; `job` and `fields` say what runs."""
@@ -105,8 +116,8 @@ class Entry(BaseModel):
         if (self.at is None) == (self.after is None):
             raise ValueError("needs one of at and after")
         cls = job_class(self.job)
-        given = [word for word in ANSWERING if getattr(self, word) and not (cls.figures and word in FIGURING)]
-        if given and not issubclass(cls, Predicting):
+        given = [word for word in ANSWERING if getattr(self, word) and not goes_with(word, cls)]
+        if given:
             raise ValueError(f"{given[0]} does not go with the job {self.job}, which answers nothing")
         if cls.figures and any(gate.kind != "paired" for gate in self.gates):
             raise ValueError(f"kind does not go with the gates of the job {self.job}: its figures are two samples")

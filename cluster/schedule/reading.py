@@ -25,8 +25,7 @@ import pydantic
 import yaml
 
 from cluster.commands import job_class, job_names
-from cluster.schedule.entries import ANSWERING, Entry
-from jobs.asking import Predicting
+from cluster.schedule.entries import FIGURING, LATEST, RUN, Entry, goes_with
 from jobs.gates import Gate
 from jobs.spec import SpecError, nearest
 
@@ -116,15 +115,31 @@ def _split(value: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _under(job: str, words: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """An entry's words over the defaults that fit its job."""
-    jobs = job_names()
-    answers = issubclass(job_class(job), Predicting)
+    jobs, cls = job_names(), job_class(job)
     fitting = {
         word: value
         for word, value in defaults.items()
-        if word not in jobs and (answers or word not in ANSWERING) and not (word == "zone" and "after" in words)
+        if word not in jobs and goes_with(word, cls) and not (word == "zone" and "after" in words)
     }
     # A chained entry lives by the clock of the one it waits for; see `_chained`.
+    if cls.figures:
+        fitting = _figured(fitting, words)
     return {**fitting, **words, "fields": {**(defaults.get(job) or {}), **words["fields"]}}
+
+
+def _figured(fitting: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults without a champion that is a model, or gates, that jobs of figures cannot have, and their rest."""
+    kept = {word: value for word, value in fitting.items() if _is_of_figures(word, value)}
+    whole = {*kept, *words} >= {*FIGURING}
+    return {word: value for word, value in kept.items() if whole or word not in FIGURING}
+
+
+def _is_of_figures(word: str, value: Any) -> bool:
+    if word == "against":
+        return value == LATEST or bool(RUN.fullmatch(str(value)))
+    if word == "gates" and isinstance(value, list):
+        return not any(isinstance(gate, dict) and gate.get("kind", "paired") != "paired" for gate in value)
+    return True
 
 
 def _told(error: pydantic.ValidationError) -> str:

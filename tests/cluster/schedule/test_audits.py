@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from cluster.results.query import Query
 from cluster.results.trend import as_text, points
 from cluster.schedule.clock import Clock
 from cluster.schedule.night import Night
+from cluster.schedule.reading import read
 from cluster.schedule.tick import tick
 from jobs.spec import SpecError
 from tests.audited import rows
@@ -96,6 +98,20 @@ def test_tick_and_trend_by_their_commands(nights_place: Path) -> None:
     values = [point["value"] for point in json.loads(shown.stdout)["points"]]
     assert len(values) == 2
     assert values[1] < values[0] - 0.05
+
+
+def test_gates_and_champion_of_an_audit_may_be_defaults(nights_place: Path) -> None:
+    for day, gap in enumerate((0.02, 0.3)):
+        entry = auditing(faces(nights_place / "faces.csv", gap, seed=day))
+        plan = {"defaults": {"against": "latest", "gates": [GATE]}, "entries": [entry]}
+        (nights_place / "nightly.yaml").write_text(yaml.safe_dump(plan))
+        if not day:
+            tick(read(nights_place / "nightly.yaml"), here(nights_place), Clock(NIGHT), quiet)
+    done = safelight("schedule", "tick", "--now", (NIGHT + DAY).isoformat(), "--format", "json")
+    assert done.returncode == 3, done.stderr
+    (told,) = json.loads(done.stdout)["nights"]
+    assert told["verdict"] == "fail"
+    assert {row["metric"] for row in told["findings"]} == {GATE["metric"]}
 
 
 def test_each_group_is_judged_by_its_own_rate(nights_place: Path) -> None:

@@ -52,6 +52,22 @@ def test_defaults_lie_under_every_entry_that_they_fit(tmp_path: Path) -> None:
     assert audit.on == "here"
 
 
+def test_defaults_of_gates_lie_under_audits_that_can_have_them() -> None:
+    gates, audit = [{"metric": "top1.difference", "by": ["sex"]}], {"table": "faces.csv", "by": ["sex"]}
+    judged = {"against": "latest", "gates": gates, "promote": "champion"}
+    plain: dict[str, object] = {"name": "who", "at": "30 2 * * *", "audit": audit}
+    (found,) = parse({"defaults": judged, "entries": [plain]})
+    assert (found.against, found.gates[0].by, found.promote) == ("latest", ("sex",), None)
+    (own,) = parse({"defaults": judged, "entries": [{**plain, "gates": [{"metric": "top1.ratio"}]}]})
+    assert (own.against, own.gates[0].metric) == ("latest", "top1.ratio")
+    for changed in ({"against": "models:/faces@champion"}, {"gates": [{"kind": "drift"}]}):
+        who, faces = parse({"defaults": {**judged, **changed}, "entries": [plain, entry()]})
+        assert (who.against, who.gates) == (None, ()), "what an audit cannot have is no default of it"
+        assert faces.gates and faces.promote == "champion"
+    (both,) = parse({"defaults": {**judged, "against": "models:/m@c"}, "entries": [{**plain, "against": "latest"}]})
+    assert (both.against, both.gates[0].metric) == ("latest", "top1.difference")
+
+
 def test_a_plain_list_will_do_and_chains_come_in_order() -> None:
     found = parse([entry(name="c", at=None, after="b"), entry(name="b", at=None, after="a"), entry(name="a")])
     assert [one.name for one in found] == ["a", "b", "c"]

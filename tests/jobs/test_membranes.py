@@ -53,7 +53,11 @@ def scored(probability: Array, inside: Array, kept: int) -> tuple[Isbi, list[Sec
 
 
 def smoothed(image: Array) -> Array:
-    """Grey levels as a probability: the floor."""
+    """Grey levels as a probability: the floor, 0.833 on the last four sections of ISBI 2012 by Vrand.
+
+    It is that high, and not the 0.78 of grey / 255 after 1.5 pixels, because 2 pixels smooth more (0.803) and because
+    tenths of the range between two percentiles are finer thresholds (0.833); how it is thinned changes 0.004.
+    """
     from scipy.ndimage import gaussian_filter
 
     blurred = np.stack([gaussian_filter(section.astype(np.float32), 2) for section in image])

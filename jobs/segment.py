@@ -15,8 +15,8 @@ from pydantic import Field
 
 from jobs import storage
 from jobs.segmenting import stages
-from jobs.segmenting.applying import Applying
 from jobs.segmenting.inputs import Inputs
+from jobs.segmenting.looking import Looking
 from jobs.segmenting.pipeline import Pipeline
 from jobs.spec import Context, Plain, Report, SpecError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
-class Segment(Applying):
+class Segment(Looking):
     """Segment an electron-microscopy volume into neurons, with scores where there is a truth."""
 
     output: str = Field(description="folder or URL of all that comes out; labels are a zarr volume in it")
@@ -66,11 +66,6 @@ class Segment(Applying):
     fill: bool = Field(True, description="boundary voxels go to the nearest fragment; otherwise they stay 0")
     max_boundary: float = Field(1.0, gt=0, le=1, description="fragments whose mean boundary is above are left out")
     backend: Literal["bioimage-cpp", "skimage"] = Field("bioimage-cpp", description="library of the watershed")
-    candidates: int = Field(0, ge=0, description="how many likely errors to list for proofreaders, best first")
-    decisions: str | None = Field(
-        None, description="the list with a column `verdict` (yes, no): what is accepted is applied to the labels"
-    )
-    precomputed: bool = Field(False, description="labels also as a neuroglancer precomputed volume (tensorstore)")
     from_stage: stages.Name = Field(
         "fragments", alias="from", description="the first stage to run; earlier ones are done"
     )

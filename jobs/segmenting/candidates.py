@@ -23,19 +23,27 @@ from jobs.volumes.opening import Opened
 from vision.accumulator import Array, plotted
 from vision.connectomics.agglomeration import Joins
 from vision.connectomics.contingency import Contingency
+from vision.connectomics.edges import Edges
 from vision.connectomics.positions import NOWHERE, touching_at
 from vision.connectomics.proofreading import Candidates, Correction, Kind, mergers, splits
 from vision.connectomics.relabel import Lookup
-from vision.connectomics.simulated import proofread
+from vision.connectomics.simulated import Curve, proofread
 
 COLUMNS = ("kind", "first", "second", "verdict")
 VERDICTS = ("yes", "no")
 _YES_OR_NO = f"{VERDICTS[0]}, {VERDICTS[1]} or empty"
 
 
-def ranked(lookup: Lookup, joins: Joins, threshold: float, graph: Graph, most: int) -> Candidates:
-    """Likely splits and mergers together, by the voxels that an answer can be expected to put right."""
-    return splits(lookup, graph.edges, graph.sizes).and_(mergers(joins, threshold, graph.sizes)).best(most)
+def ranked(
+    lookup: Lookup, joins: Joins, threshold: float, graph: Graph, most: int, judged: Edges | None = None
+) -> Candidates:
+    """Likely splits and mergers together, by the voxels that an answer can be expected to put right.
+
+    Args:
+        judged: edges with what a net says of them; None: the boundary itself says how likely an error is.
+    """
+    edges = graph.edges if judged is None else judged
+    return splits(lookup, edges, graph.sizes).and_(mergers(joins, threshold, graph.sizes, judged)).best(most)
 
 
 def listed(found: Candidates, fragments: Opened, region: Region) -> pa.Table:
@@ -56,24 +64,39 @@ def listed(found: Candidates, fragments: Opened, region: Region) -> pa.Table:
     )
 
 
-def curve(table: Contingency, joins: Joins, threshold: float, graph: Graph, questions: int) -> pa.Table:
-    """VI after each correction that a user who knows the truth accepts, drawn as lines."""
+def curve(
+    table: Contingency, joins: Joins, threshold: float, graph: Graph, questions: int, judged: Edges | None = None
+) -> pa.Table:
+    """VI after each correction that a user who knows the truth accepts, drawn as lines.
+
+    With `judged` edges the user goes through their list, and once more through that of the boundary itself.
+    """
     found = proofread(table, joins, threshold, graph.edges, graph.sizes, questions)
-    columns = {"vi": found.split + found.merge, "vi_split": found.split, "vi_merge": found.merge}
-    rows = [
-        {"questions": int(asked), "score": name, "value": float(value), "low": None, "high": None}
-        for name, values in columns.items()
-        for asked, value in zip(found.asked, values, strict=True)
-    ]
+    if judged is None:
+        rows = _points(found, {"vi": found.split + found.merge, "vi_split": found.split, "vi_merge": found.merge})
+    else:
+        taught = proofread(table, joins, threshold, judged, graph.sizes, questions, judged=True)
+        rows = _points(taught, {"vi, by the proofreader": taught.split + taught.merge})
+        rows += _points(found, {"vi, by the boundary": found.split + found.merge})
     schema = pa.schema(
         [
             ("questions", pa.int64()),
+            ("accepted", pa.int64()),
             ("score", pa.string()),
             *((name, pa.float64()) for name in ("value", "low", "high")),
         ]
     )
     how = {"kind": "lines", "x": "questions", "y": "value", "low": "low", "high": "high", "series": ["score"]}
     return plotted(pa.Table.from_pylist(rows, schema), **how, logarithmic=False, stretched=False)
+
+
+def _points(found: Curve, columns: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """A row for each score and accepted correction."""
+    return [
+        {"questions": int(asked), "accepted": n, "score": name, "value": float(value), "low": None, "high": None}
+        for name, values in columns.items()
+        for n, (asked, value) in enumerate(zip(found.asked, values, strict=True))
+    ]
 
 
 def decisions(url: str) -> tuple[tuple[Correction, ...], str]:

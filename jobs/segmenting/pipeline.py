@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from jobs import storage, tracing
 from jobs.probing import size_text
-from jobs.segmenting import candidates, graph, lookup, overlaps, pictures, reporting, rows
+from jobs.segmenting import candidates, graph, lookup, overlaps, pictures, reporting
+from jobs.segmenting.copies import Copies
+from jobs.segmenting.listing import Listing
+from jobs.segmenting.showing import Served
+from jobs.segmenting.shown import shown
 from jobs.segmenting.stages import Stages, print_nothing, wanted
 from jobs.spec import Context, Example, JobFailed, Report, SpecError
 from jobs.stages import cost, course, ledger
@@ -67,6 +70,8 @@ class Pipeline:
             raise SpecError("method: candidates and decisions are about joins one by one, which only greedy knows")
         if self.job.decisions:
             candidates.decisions(self.job.decisions)
+        self._listing = Listing.of(self.stages, self.context)
+        self._served = Served.of(self.job.serve_from, self.stages.output)
         self._thresholds()
 
     def run(self) -> Report:
@@ -95,8 +100,7 @@ class Pipeline:
             if job.decisions:
                 self.stages.decided(self.context.log).carry_out([chosen])
             self._carry_out(stages.relabel(chosen))
-            if job.precomputed:
-                self._precomputed(chosen)
+            Copies(stages, chosen).carry_out(self._carry_out)
         return self._report(by_threshold, chosen, "relabel" in names)
 
     def cost(self) -> Mapping[str, str]:
@@ -138,11 +142,6 @@ class Pipeline:
     def _rest(self) -> None:
         if self._shift is not None:
             self._shift.rest()
-
-    def _precomputed(self, threshold: float) -> None:
-        stage = self.stages.precomputed(threshold)
-        stage.make.__self__.begin()  # type: ignore[attr-defined]
-        self._carry_out(stage)
 
     def _thresholds(self) -> list[float]:
         """Every threshold whose table is kept.
@@ -211,7 +210,9 @@ class Pipeline:
                 f"the threshold {chosen:g} was chosen by the very truth that it is scored on: for a fair score choose "
                 "it on another --roi and name it with --threshold"
             )
-        tables = {**reporting.sweeps(by_threshold), **(self._candidates(chosen) if job.candidates else {})}
+        tables = {**reporting.sweeps(by_threshold), **self._listing.tables(chosen, self._table, self._carry_out)}
+        if labelled:
+            notes += shown(stages, chosen, self._served, tables.get("candidates"))
         tables["stages"] = reporting.counts([(name, d.counts, d.blocks, d.made) for name, d in self.done])
         return Report(
             metrics=self._decided(chosen) or by_threshold.get(chosen, {}),
@@ -228,19 +229,6 @@ class Pipeline:
             return {}
         table_of = self._lookup(self.stages.decided(self.context.log).folder(chosen))
         return scores(overlaps.relabelled(self._table, table_of))
-
-    def _candidates(self, chosen: float) -> dict[str, pa.Table]:
-        """What to look at, kept as a file too; and what a user who knows the truth would bring."""
-        stages, job = self.stages, self.job
-        tables = stages.agglomeration(self.context.log)
-        found = candidates.ranked(tables.history.at(chosen), tables.history, chosen, tables.graph, job.candidates)
-        listed = candidates.listed(found, at(stages.fragments_at, "fragments", labels=True), stages.region)
-        place = storage.join(stages.output, "candidates", f"{tables.name(chosen)}.parquet")
-        storage.write(place, rows.packed({name: listed[name] for name in listed.column_names}))
-        shown = {"candidates": listed}
-        if self._table is not None:
-            shown["proofreading"] = candidates.curve(self._table, tables.history, chosen, tables.graph, job.candidates)
-        return shown
 
     def _pictures(self, chosen: float) -> list[Example]:
         """Sections with segments, and with errors where there is a truth."""

@@ -3,6 +3,8 @@
 OUT/fragments   zarr: ids that tell their block          OUT/lookup/T      fragment to segment, a table a threshold
 OUT/edges       Parquet: the graph, by group of blocks   OUT/labels/T      zarr: segments
 OUT/joins.parquet   the history of agglomeration         OUT/overlaps-*    Parquet: voxels by truth and fragment
+OUT/precomputed/T   labels, mesh/, skeletons/            OUT/skeletons/T   SWC, a file a segment
+OUT/neuroglancer/T  state.json                           OUT/borders-*     Parquet: what a net says of borders
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jobs import storage
 from jobs.engine.commit import digest
-from jobs.segmenting import candidates, components, edges, fragments, overlaps, precomputed, relabel
+from jobs.segmenting import candidates, components, edges, fragments, judging, overlaps, relabel
 from jobs.segmenting.agglomerate import Agglomeration
 from jobs.segmenting.evidence import Evidence
 from jobs.segmenting.inputs import Inputs
@@ -24,6 +26,7 @@ from jobs.stages.stage import Stage
 from jobs.volumes.writing import Target
 from vision.connectomics.fragments import Fragmenter
 from vision.corpora.volumes import Address
+from vision.model import Model
 
 if TYPE_CHECKING:
     from jobs.segment import Segment
@@ -117,18 +120,24 @@ class Stages:
         facts = {"fragments": self._fragments_fact(), "lookup": tables.fingerprint(threshold)}
         return self._stage(f"relabel-{name}", facts, work, self._target(f"labels/{name}"), None, relabel.BYTES_A_VOXEL)
 
-    def precomputed(self, threshold: float) -> Stage:
-        """The labels once more, for neuroglancer."""
-        labels = self.relabel(threshold)
-        assert labels.target is not None
-        name = self.decided(print_nothing).name(threshold)
-        url, volume = storage.join(self.output, "precomputed", name), self.inputs.volume
-        work = precomputed.Precomputed(
-            Address(labels.target.url), url, self.region.grid, volume.voxel_nm, volume.offset_nm
-        )
-        facts = {"labels": labels.fingerprint}
-        folder = storage.join(self.output, "state", f"precomputed-{name}", "copied")
-        return self._stage(f"precomputed-{name}", facts, work, None, folder, precomputed.BYTES_A_VOXEL)
+    def borders(self, model: Model) -> Stage:
+        """What a net says of borders."""
+        found, seen = self.inputs.found.get("volume"), judging.look_of(model).image
+        if seen and found is None:
+            raise SpecError("proofreader: it has learned from grey levels too, so --volume is needed")
+        touching = edges.Touching(self.fragments_at, self.inputs.evidence(self.region.box), self.region.grid)
+        work = judging.Judging(touching, found.address if seen and found else None, model)
+        facts = {"edges": self.edges().fingerprint, "proofreader": model.digest}
+        facts |= self.inputs.facts("volume") if seen else {}
+        name = f"borders-{model.digest[:8]}"
+        made = self._stage(name, facts, work, None, storage.join(self.output, name), judging.BYTES_A_VOXEL)
+        return replace(made, memory=made.memory + judging.NET_BYTES)
+
+    def of_labels(self, what: str, threshold: float, work: Any, folder: str, each: int) -> Stage:
+        """A stage that makes something else of labels; `each` is its bytes a voxel."""
+        name = f"{what}-{self.decided(print_nothing).name(threshold)}"
+        place = storage.join(self.output, "state", name, folder)
+        return self._stage(name, {"labels": self.relabel(threshold).fingerprint}, work, None, place, each)
 
     def overlaps(self) -> Stage:
         """How fragments lie on the truth."""
@@ -148,7 +157,11 @@ class Stages:
 
     def labels_at(self, threshold: float) -> str:
         """Where the labels of a threshold lie."""
-        return storage.join(self.output, "labels", self.decided(print_nothing).name(threshold))
+        return self.named("labels", threshold)
+
+    def named(self, what: str, threshold: float) -> str:
+        """Where what is made of the labels of a threshold lies."""
+        return storage.join(self.output, what, self.decided(print_nothing).name(threshold))
 
     def _evidence_facts(self) -> dict[str, Any]:
         named = self.inputs.facts("boundaries", "affinities", "components", "volume", "mask")

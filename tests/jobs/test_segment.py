@@ -90,10 +90,11 @@ def test_scores_are_those_of_the_whole_volume() -> None:
     ]
     sweep = report.tables["sweep"].to_pylist()
     assert {row["threshold"] for row in sweep} == {0.3, 0.5}
-    assert "chosen by the very truth" in report.notes[-1]
+    assert any("chosen by the very truth" in note for note in report.notes)
     one = next(row for row in sweep if row["threshold"] == 0.3 and row["score"] == "vi_split")
     fixed = job(truth="v.npz#truth", volume="v.npz#image", threshold=0.3).run()
-    assert fixed.metrics["vi_split"].value == one["value"] and len(fixed.notes) == 1
+    assert fixed.metrics["vi_split"].value == one["value"]
+    assert not any("chosen by the very truth" in note for note in fixed.notes)
 
 
 def test_skeletons_choose_where_there_is_no_truth() -> None:

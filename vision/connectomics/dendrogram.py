@@ -49,6 +49,18 @@ class Dendrogram:
         running = np.concatenate([[0], np.cumsum(values[self.order])])
         return running[self.middle] - running[self.begin], running[self.end] - running[self.middle]
 
+    def joining(self, pairs: Array) -> Array:
+        """(E,) the join that made the fragments of each pair (E, 2), by row, one; -1 for those that it left apart."""
+        count, joins = len(self.order), len(self.pairs)
+        place = np.empty(count, np.int64)
+        place[self.order] = np.arange(count)
+        # What parts neighbours in the order; of all between two fragments the latest join made them one.
+        between = np.full(max(count - 1, 0), joins)
+        between[self.middle - 1] = np.arange(joins)
+        ends = np.sort(place[pairs].reshape(-1, 2), axis=1)
+        found = _largest(between, ends[:, 0], ends[:, 1])
+        return np.where(found < joins, found, -1)
+
     def sides(self, join: int) -> tuple[Array, Array]:
         """Rows of the fragments on the two sides of a join."""
         begin, middle, end = self.begin[join], self.middle[join], self.end[join]
@@ -86,3 +98,19 @@ def _begins(children: list[tuple[int, int]], size: Array, count: int) -> Array:
         begin[left] = begin[count + join]
         begin[right] = begin[left] + size[left]
     return begin
+
+
+def _largest(values: Array, begin: Array, end: Array) -> Array:
+    """The largest of values[begin:end] for each of many stretches, none of them empty.
+
+    Each is two stretches of a power of two that overlap, and the largest of all those are known beforehand.
+    """
+    found, level = np.zeros(len(begin), np.int64), 0
+    largest = values
+    while len(begin) and 1 << level <= len(values):
+        wide = 1 << level
+        mine = (end - begin >= wide) & (end - begin < 2 * wide)
+        found[mine] = np.maximum(largest[begin[mine]], largest[end[mine] - wide])
+        largest = np.maximum(largest[:-wide], largest[wide:]) if len(largest) > wide else largest
+        level += 1
+    return found

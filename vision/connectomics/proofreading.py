@@ -101,20 +101,28 @@ def splits(lookup: Lookup, edges: Edges, voxels: Array) -> Candidates:
     )
 
 
-def mergers(joins: Joins, threshold: float, voxels: Array) -> Candidates:
+def mergers(joins: Joins, threshold: float, voxels: Array, judged: Edges | None = None) -> Candidates:
     """The joins of an agglomeration up to a threshold, as cuts.
 
     Args:
         voxels: (N,) int64 of each fragment of `joins.ids`.
+        judged: edges whose means say how sure a boundary is, in place of the one at which a join was made.
     """
     tree = Dendrogram.of(joins, threshold)
     count = len(tree.pairs)
     pairs = np.sort(joins.ids[tree.pairs], axis=1).reshape(count, 2)
     segment = joins.at(threshold).values[tree.pairs[:, 0]] if count else np.empty(0, np.uint64)
     sides = np.stack(tree.sums(voxels), axis=1)
-    return Candidates(
-        np.ones(count, bool), pairs, np.stack([segment, segment], axis=1), joins.scores[:count], sides.min(axis=1)
-    )
+    chance = joins.scores[:count] if judged is None else _across(joins, tree, judged)
+    return Candidates(np.ones(count, bool), pairs, np.stack([segment, segment], axis=1), chance, sides.min(axis=1))
+
+
+def _across(joins: Joins, tree: Dendrogram, edges: Edges) -> Array:
+    """(M,) mean boundary of all that lies between the two sides of each join."""
+    of = tree.joining(places(joins.ids, edges.pairs))
+    made = of >= 0
+    sums = [np.bincount(of[made], values[made], len(tree.pairs)) for values in (edges.total, edges.count)]
+    return np.asarray(sums[0] / (sums[1] * UNIT))
 
 
 def corrected(joins: Joins, threshold: float, corrections: list[Correction]) -> Lookup:

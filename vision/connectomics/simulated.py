@@ -85,17 +85,25 @@ class User:
 
 
 def proofread(
-    table: Contingency, joins: Joins, threshold: float, edges: Edges, voxels: Array, questions: int = 1000
+    table: Contingency,
+    joins: Joins,
+    threshold: float,
+    edges: Edges,
+    voxels: Array,
+    questions: int = 1000,
+    judged: bool = False,
 ) -> Curve:
     """Ask a user who knows the truth, best candidate first.
 
     Args:
         table: truth and fragments of the volume.
+        edges: by whose boundary candidates are ranked.
         voxels: (N,) int64 of each fragment of `joins.ids`.
         questions: after so many it ends; or before, when nothing is left to ask.
+        judged: whether cuts too are ranked by `edges`, and not by the boundary at which their join was made.
     """
     user, accepted, seen = User(table, joins, threshold), list[Correction](), set[Correction]()
-    cuts, lookup, asked = mergers(joins, threshold, voxels), joins.at(threshold), 0
+    cuts, lookup, asked = mergers(joins, threshold, voxels, edges if judged else None), joins.at(threshold), 0
     points = [(0, *user.vi(lookup))]
     while asked < questions:
         found = _accept(splits(lookup, edges, voxels).and_(cuts).best(), seen, user, lookup, questions - asked)

@@ -2,15 +2,16 @@
 
 What an album is says a column, and when its photos were taken another; both come with `ingest --layout geotagged`. A
 photo without an album is answered alone. An album may lie in several shards, so the log-probabilities of all chosen
-photos are held in memory, 4 bytes a cell: 10,000 photos over 13,000 cells take 520 MB.
+photos are held in memory, 4 bytes a cell: 10,000 photos over 13,000 cells take 520 MB. An LSTM that was kept
+(`--output-model`) answers other albums, given as `--model`, without learning again.
 
 Reference: Weyand, Kostrikov & Philbin, "PlaNet", ECCV 2016, section 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -36,11 +37,20 @@ _TASK = "geolocation"
 _LEARNING = ("kind", "units", "epochs", "learning_rate")
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What an LSTM answers: `test`, by `model`, which it is; or, learnt from `train`, which made its embeddings."""
+
+    model: Model
+    test: Embeddings
+    train: Embeddings | None = None
+
+
 class Albums(Reads):
     """Answer the photos of each album together, from stored logits or embeddings."""
 
     predictions: str = Field(description="predictions of places with logits (--keep-logits); lstm: with embeddings")
-    model: str = Field(description="the model that made them, which knows the cells")
+    model: str = Field(description="the model that made them, which knows the cells; lstm: or an LSTM that was kept")
     output: str = Field(description="folder or URL of the predictions")
     by: Literal["mean", "decayed", "viterbi", "lstm"] = Field(
         "viterbi",
@@ -52,6 +62,7 @@ class Albums(Reads):
     speed_km_h: float = Field(900.0, ge=0, description="viterbi: the fastest that people move")
     slack_km: float = Field(50.0, ge=0, description="viterbi: a distance that takes no time")
     train_predictions: str | None = Field(None, description="lstm: predictions with embeddings of albums to learn from")
+    output_model: str | None = Field(None, description="lstm: folder or URL that keeps what was learnt, as a --model")
     kind: Literal["plain", "repeated", "bidirectional"] = Field(
         "repeated", description="lstm: reads an album once, twice, or in chunks of 25 from both sides"
     )
@@ -66,55 +77,72 @@ class Albums(Reads):
             SpecError: if a field does not fit, or the output holds something else.
             JobFailed: if there is nothing to answer, or to learn from.
         """
+        from vision.geolocation.album_model import reads
         from vision.geolocation.planet import posteriors
 
         context, output = context or Plain(), storage.absolute(self.output)
-        self._check()
+        model = context.model(self.model)
+        kept = reads(model)
+        self._check(kept is not None)
         source = recorded({name: getattr(self, name) for name in Reads.model_fields}, self.predictions)
-        identity, model = commit.read_manifest(source.output)["identity"], context.model(self.model)
+        identity = commit.read_manifest(source.output)["identity"]
         if self.by != "lstm" and not identity.get("keep_logits"):
             raise SpecError(f"predictions: {self.predictions} holds no logits; make them with predict --keep-logits")
-        if identity["model"] != model.digest:
-            raise SpecError(f"predictions: of model {identity['model'][:12]}, and --model is {model.digest[:12]}")
+        made_by = kept["model"] if kept else model.digest
+        if identity["model"] != made_by:
+            is_ = "an LSTM on those of" if kept else "is"
+            raise SpecError(f"predictions: of model {identity['model'][:12]}, and --model {is_} {made_by[:12]}")
         try:
             read = posteriors(model)
         except ValueError as error:
             raise SpecError(f"model: {error}") from None
-        learnt = self._learnt(model) if self.by == "lstm" else None
+        lesson = self._lesson(model, kept) if self.by == "lstm" else None
         with storage.claim(output):
-            asked = self._identity(identity, learnt)
+            asked = self._identity(identity, lesson)
             commit.begin(output, asked, None)
-            photos, columns = self._answers(source, read, learnt, context)
+            photos, columns, tags = self._answers(source, read, lesson, context)
             context.log(f"{len(photos.albums):,} photos in {len(photos.groups()):,} albums")
             derived.write(output, asked, source, derived.by_shard(photos.shards, columns, "not answered before"))
-        return self._scored(source, output, len(photos.groups()), context)
+        return self._scored(source, output, {"albums": str(len(photos.groups())), **tags}, context)
 
-    def _check(self) -> None:
-        """Refuse words that go with another way of answering."""
-        if (self.by == "lstm") == (self.train_predictions is None):
+    def _check(self, kept: bool) -> None:
+        """Refuse words that go with another way of answering; `kept`: the model is an LSTM that has learnt."""
+        if kept and self.by != "lstm":
+            raise SpecError(f"model: {self.model} is an LSTM that reads albums; ask it by --by lstm")
+        if kept and (self.train_predictions or self.output_model):
+            word = "train_predictions" if self.train_predictions else "output_model"
+            raise SpecError(f"{word}: {self.model} is an LSTM that has learnt already")
+        if not kept and (self.by == "lstm") == (self.train_predictions is None):
             raise SpecError("train_predictions: what --by lstm learns from, and only that: give both or neither")
-        for name in _LEARNING:
-            if self.by != "lstm" and getattr(self, name) != type(self).model_fields[name].default:
-                raise SpecError(f"{name}: --by {self.by} learns nothing")
+        for name in (*_LEARNING, "output_model"):
+            if (kept or self.by != "lstm") and getattr(self, name) != type(self).model_fields[name].default:
+                who = f"{self.model} has learnt already" if kept else f"--by {self.by} learns nothing"
+                raise SpecError(f"{name}: {who}")
 
-    def _learnt(self, model: Model) -> Embeddings:
-        """The embeddings to learn from, which must be those of the same layer, of other photos."""
+    def _lesson(self, model: Model, kept: Mapping[str, Any] | None) -> Lesson:
+        """What the LSTM is or learns from: embeddings of the same layer, of other photos."""
         subset = {name: getattr(self, name) for name in Reads.model_fields}
-        train = Embeddings.of(self.train_predictions or "", subset, "train_predictions", ("latitude", "longitude"))
         test = Embeddings.of(self.predictions, subset, "predictions", ())
+        if kept is not None:
+            if kept["layer"] != test.layer:
+                raise SpecError(f"predictions: embeddings of layer {test.layer}, and --model reads {kept['layer']}")
+            return Lesson(model, test)
+        train = Embeddings.of(self.train_predictions or "", subset, "train_predictions", ("latitude", "longitude"))
         if (train.layer, train.model) != (test.layer, model.digest):
             ours, theirs = (f"layer {one.layer} of model {one.model[:12]}" for one in (train, test))
             raise SpecError(f"train_predictions: embeddings are {ours}, and those to be answered {theirs}")
         if all(train.answers.tags[name] == test.answers.tags[name] for name in ("corpus", "split")):
             raise SpecError("train_predictions: the same records as predictions")
-        return train
+        return Lesson(model, test, train)
 
-    def _identity(self, identity: dict[str, Any], learnt: Embeddings | None) -> dict[str, Any]:
+    def _identity(self, identity: dict[str, Any], lesson: Lesson | None) -> dict[str, Any]:
         names = ("by", "album", "time", "scale_s", "speed_km_h", "slack_km")
         ours = {f"albums_{name}": getattr(self, name) for name in names}
-        if learnt is not None:
-            references = commit.digest(commit.read_manifest(learnt.answers.output))
+        if lesson is not None and lesson.train is not None:
+            references = commit.digest(commit.read_manifest(lesson.train.answers.output))
             ours |= {"albums_learnt_from": references, **{f"albums_{k}": v for k, v in asdict(self._learner()).items()}}
+        elif lesson is not None:
+            ours["albums_model"] = lesson.model.digest
         kept = {name: value for name, value in identity.items() if name not in ("keep_logits", "embedding")}
         mark = commit.digest({**ours, "model": identity["model"]})
         return {**kept, **ours, "model": mark, "net": "albums", "task": _TASK, **records.key(self)}
@@ -123,29 +151,36 @@ class Albums(Reads):
         return lstm.Learner(self.kind, self.units, self.epochs, self.learning_rate, self.seed)
 
     def _answers(
-        self, source: Answers, read: Posteriors, learnt: Embeddings | None, context: Context
-    ) -> tuple[Photos, dict[str, pa.Array]]:
-        """All photos, and the answer columns of those that have any."""
-        if learnt is not None:
-            return self._sequences(read, learnt, context)
+        self, source: Answers, read: Posteriors, lesson: Lesson | None, context: Context
+    ) -> tuple[Photos, dict[str, pa.Array], dict[str, str]]:
+        """All photos, the answer columns of those that have any, and facts to find the run by."""
+        if lesson is not None:
+            return self._sequences(read, lesson, context)
         photos = Photos.of(_logs(source, read), self.album, self.time, source.output)
         logs, best = photos.values, photos.values.argmax(axis=1)
         for members in photos.groups():
             own, times = photos.values[members].astype(np.float64), photos.times[members]
             logs[members], best[members] = self._together(own, times, read)
-        return photos, read.columns(logs.astype(np.float64), best)
+        return photos, read.columns(logs.astype(np.float64), best), {}
 
-    def _sequences(self, read: Posteriors, learnt: Embeddings, context: Context) -> tuple[Photos, dict[str, pa.Array]]:
+    def _sequences(
+        self, read: Posteriors, lesson: Lesson, context: Context
+    ) -> tuple[Photos, dict[str, pa.Array], dict[str, str]]:
+        test, _ = lstm.told(lesson.test, self.album, self.time)
+        net = lstm.AlbumNet.of(lesson.model) if lesson.train is None else self._learnt(read, lesson, context)
+        kept = net.keep(storage.absolute(self.output_model)) if self.output_model else net.model
+        tags = {"album_model_digest": kept.digest} if kept.weights else {}
+        return test, read.columns(read.fine(net.logits(test))), tags
+
+    def _learnt(self, read: Posteriors, lesson: Lesson, context: Context) -> lstm.AlbumNet:
         from vision.geolocation.planet import Objective
 
-        subset = {name: getattr(self, name) for name in Reads.model_fields}
-        test, _ = lstm.told(Embeddings.of(self.predictions, subset, "predictions", ()), self.album, self.time)
-        train = lstm.told(learnt, self.album, self.time)
+        assert lesson.train is not None
+        train, how = lstm.told(lesson.train, self.album, self.time), self._learner()
         try:
-            logits = lstm.logits(train, test, Objective(read.globe), self._learner(), context.log)
+            return lstm.learnt(train, Objective(read.globe), how, lesson.model, lesson.train.layer, context.log)
         except ValueError as error:
             raise SpecError(f"train_predictions: {error}") from None
-        return test, read.columns(read.fine(logits))
 
     def _together(self, own: Array, times: Array, read: Posteriors) -> tuple[Array, Array]:
         """What the photos of one album say together, in the order of time: log-probabilities and cells."""
@@ -160,13 +195,13 @@ class Albums(Reads):
             return own, albums.viterbi(own, times, read.globe.positions, travel).cells
         return logs, logs.argmax(axis=1)
 
-    def _scored(self, source: Answers, output: str, albums: int, context: Context) -> Report:
+    def _scored(self, source: Answers, output: str, tags: dict[str, str], context: Context) -> Report:
         from jobs.evaluate import Evaluate
 
         if not {"latitude", "longitude"} <= set(source.corpus.columns):
-            return Report(output=output, tags=source.tags)
+            return Report(output=output, tags={**source.tags, **tags})
         scored = Evaluate(predictions=output, task=_TASK).run(context)
-        return replace(scored, tags={**scored.tags, "albums": str(albums)})
+        return replace(scored, tags={**scored.tags, **tags})
 
 
 def _logs(source: Answers, read: Posteriors) -> Iterator[tuple[str, pa.Table, Array]]:

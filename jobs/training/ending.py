@@ -50,7 +50,7 @@ def write_model(model: Model, weights: Mapping[str, torch.Tensor], url: str) -> 
             for name in FILES:
                 storage.write(storage.join(url, name), Path(folder, name).read_bytes())
         elif models.load(url).digest != saved.digest:
-            raise JobFailed(f"{url} holds another model: choose another --output, or begin anew with --no-resume")
+            raise JobFailed(f"{url} holds another model: choose another folder (to train anew there: --no-resume)")
     return saved
 
 

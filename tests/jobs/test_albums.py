@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.album.photos import seconds
+from jobs.album import lstm
 from jobs.albums import Albums
 from jobs.evaluate import Evaluate
 from jobs.heads import Heads
@@ -82,12 +81,6 @@ def test_fading(answered: str) -> None:
     assert [row["cell"] for row in rows("long")] == [row["cell"] for row in rows("out")]
 
 
-def test_times() -> None:
-    texts = pa.chunked_array([["1970-01-01T00:01:00", None, "yesterday", "1970-01-02"]])
-    assert np.array_equal(seconds(texts), [60, np.nan, np.nan, 86400], equal_nan=True)
-    assert np.array_equal(seconds(pa.chunked_array([[5, None]])), [5, np.nan], equal_nan=True)
-
-
 def test_what_is_refused(answered: str) -> None:
     job(by="mean").run()
     for changed, wrong in (
@@ -148,6 +141,50 @@ def test_album_models_do_not_depend_on_shards(embedded: str, tmp_path: Path) -> 
         ).run()  # fmt: skip
     sequence(epochs=2, predictions="more_val", train_predictions="more_train", output="other").run()
     assert rows("other") == rows("out")
+
+
+@pytest.mark.parametrize("kind", ["repeated", "bidirectional"])
+def test_an_album_model_that_was_kept_answers_without_learning(
+    embedded: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sequence(kind=kind, epochs=2, output_model="kept").run()
+    kept = load("kept")
+    assert first.tags["album_model_digest"] == kept.digest
+    assert (kept.task, dict(kept.arguments)["units"]) == ("geolocation", 32)
+    other = sequence(kind=kind, epochs=2, seed=1, output_model="more", output="other").run()
+    assert other.tags["album_model_digest"] != kept.digest and rows("other") != rows("out")
+
+    def learns(*_: object) -> None:
+        raise AssertionError("it learns again")
+
+    monkeypatch.setattr(lstm, "learnt", learns)
+    again = job(predictions="seen_val", by="lstm", model="kept", output="again").run()
+    assert rows("again") == rows("out")
+    assert again.metrics == first.metrics
+    assert again.tags["album_model_digest"] == kept.digest
+
+
+def test_a_kept_album_model_is_asked_about_albums_of_its_own_embeddings_only(embedded: str, tmp_path: Path) -> None:
+    sequence(epochs=1, output_model="kept").run()
+    Predict(corpus=embedded, split="val", model=("net",), embedding="body.1", output="layer", workers=0).run()
+    Predict(corpus=embedded, split="val", model=("body",), embedding="2", output="body_val", workers=0).run()
+    asked: dict[str, Any] = {"predictions": "seen_val", "by": "lstm", "model": "kept", "output": "again"}
+    for changed, wrong in (
+        ({"train_predictions": "seen_train"}, "train_predictions: kept is an LSTM that has learnt already"),
+        ({"output_model": "more"}, "output_model: kept is an LSTM that has learnt already"),
+        ({"units": 8}, "units: kept has learnt already"),
+        ({"by": "mean"}, "model: kept is an LSTM that reads albums; ask it by --by lstm"),
+        ({"predictions": "layer"}, r"predictions: embeddings of layer body\.1, and --model reads body\.2"),
+        ({"predictions": "body_val"}, r"predictions: of model \w+, and --model an LSTM on those of \w+"),
+    ):
+        with pytest.raises(SpecError, match=wrong):
+            job(**{**asked, **changed}).run()
+    with pytest.raises(ValueError, match="reads embeddings of albums: ask it by `safelight run albums"):
+        Predict(corpus=embedded, split="val", model=("kept",), output="wrong", workers=0).run()
+    with pytest.raises(JobFailed, match="kept holds another model"):
+        sequence(epochs=2, output_model="kept", output="more").run()
+    with pytest.raises(SpecError, match="output_model: --by mean learns nothing"):
+        job(predictions="seen_val", by="mean", output_model="more").run()
 
 
 def test_what_album_models_refuse(embedded: str) -> None:

@@ -25,6 +25,7 @@ import pyarrow as pa
 from vision.accumulator import Array
 from vision.auxiliary import check_width, heads
 from vision.corpus import Corpus
+from vision.geolocation.album_model import reads
 from vision.geolocation.ceiling import At
 from vision.geolocation.drawn import probable
 from vision.geolocation.globe import Globe
@@ -32,7 +33,7 @@ from vision.geolocation.posteriors import Posteriors
 from vision.geolocation.stored import Cells
 from vision.model import Model
 from vision.predictor import Asked, Predictor
-from vision.sphere import EARTH_KM, unit_vectors
+from vision.sphere import EARTH_KM, PLACE, places, unit_vectors
 
 if TYPE_CHECKING:
     import torch
@@ -85,8 +86,8 @@ class Objective:
         Raises:
             ValueError: if a position is nowhere on Earth.
         """
-        places = [np.asarray(rows[name].cast(pa.float64()).to_numpy(), np.float64) for name in _PLACE]
-        return np.concatenate([self.globe.classes(*places), np.stack(places, axis=1)], axis=1)
+        found = places(rows)
+        return np.concatenate([self.globe.classes(*found.T), found], axis=1)
 
     def census(self, targets: Array) -> Array:
         """(P + 1,) int64: photos in a cell of each partition, and all. Adds up over parts of a corpus."""
@@ -162,10 +163,7 @@ class Objective:
 
     def truths(self, targets: Array) -> dict[str, pa.Array]:
         """The question's columns that the answers are scored against."""
-        return {name: pa.array(targets[:, column]) for name, column in zip(_PLACE, (-2, -1), strict=True)}
-
-
-_PLACE = ("latitude", "longitude")
+        return {name: pa.array(targets[:, column]) for name, column in zip(PLACE, (-2, -1), strict=True)}
 
 
 def objective(
@@ -186,7 +184,7 @@ def objective(
     Raises:
         ValueError: if the corpus has no positions, or there are no cells.
     """
-    missing = [name for name in _PLACE if name not in corpus.columns]
+    missing = [name for name in PLACE if name not in corpus.columns]
     if missing:
         raise ValueError(f"{corpus.name} has no column {missing[0]} to learn from; ingest it as `geotagged`")
     if not cells:
@@ -198,8 +196,10 @@ def predictor(model: Model, asked: Asked) -> Predictor:
     """What answers records with places.
 
     Raises:
-        ValueError: if the model carries no cells.
+        ValueError: if the model carries no cells, or reads embeddings of albums and no pictures.
     """
+    if reads(model) is not None:
+        raise ValueError(f"{model.net} reads embeddings of albums: ask it by `safelight run albums --by lstm --model`")
     found = posteriors(model)
     return Predictor(model, asked, found.decode, found.greatest, found.fine, found.truth)
 

@@ -191,17 +191,17 @@ class Agglomeration:
 def _packed(joins: Joins) -> bytes:
     """A row for each fragment, and beside the first of them the joins in order: a forest has fewer joins than nodes."""
     ids = joins.ids
-    columns: dict[str, Any] = {"id": pa.array(ids)}
+    columns: dict[str, Any] = {"id": ids}
     named = (("first", ids[joins.pairs[:, 0]]), ("second", ids[joins.pairs[:, 1]]), ("score", joins.scores))
     for name, values in named:
-        rest = pa.nulls(len(ids) - len(values), pa.array(values).type)
-        columns[name] = pa.chunked_array([pa.array(values), rest])
+        joined = rows.column(values)
+        columns[name] = pa.chunked_array([joined, pa.nulls(len(ids) - len(values), joined.type)])
     return rows.packed(columns)
 
 
 def _joins(table: pa.Table) -> Joins:
-    ids = table["id"].to_numpy()
-    first, second, score = (table[name].drop_null().to_numpy() for name in ("first", "second", "score"))
+    ids = rows.numbers(table["id"])
+    first, second, score = (rows.numbers(table[name].drop_null()) for name in ("first", "second", "score"))
     return Joins(ids, np.stack([np.searchsorted(ids, first), np.searchsorted(ids, second)], axis=1), score)
 
 

@@ -18,7 +18,7 @@ from jobs.stages.stage import Stage
 from vision.accumulator import Array
 from vision.corpora.volumes import Volume
 
-PYTHON_BYTES = 180 * 2**20
+PYTHON_BYTES = 200 * 2**20
 """A worker before its first block: Python, Ray, numpy, Arrow, zarr, scipy and bioimage-cpp; measured."""
 
 _UNKNOWN = 5.0

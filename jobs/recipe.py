@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.lesson import Learning
+from jobs.records import Waits
 
 
-class Teaching(Learning):
+class Teaching(Learning, Waits):
     """Fields of `train`, which every job has that trains nets."""
 
     arguments: str = Field("{}", description="JSON of the arguments that the net is built with")
@@ -29,8 +30,8 @@ class Teaching(Learning):
     warmup: float = Field(0.0, ge=0, description="epochs in which the learning rate rises")
     augment: tuple[str, ...] = Field(
         (),
-        description="crop:4, flip, resized-crop:0.08, colour:0.4, in this order; of a volume: flip, transpose,"
-        " contrast:0.3, blur:0.1, missing:0.05, shift:0.05",
+        description="scale:256-512 (shorter side), resized-crop:0.08, crop:4, flip, colour:0.4, in this order;"
+        " of a volume: flip, transpose, elastic:0.1, contrast:0.3, blur:0.1, missing:0.05, shift:0.05",
     )
     weight_decay: float = Field(5e-4, ge=0, description="of weights; norms and biases have none")
     clip: float = Field(0.0, ge=0, description="greatest norm of the gradient; 0: any")
@@ -38,7 +39,6 @@ class Teaching(Learning):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 on a GPU, fp32 on a CPU")
     gpus_per_worker: float = Field(0.0, ge=0, description="GPUs that each worker takes; 0: CPU")
     max_failures: int = Field(3, ge=0, description="times that workers may die before the job fails, to go on later")
-    retry_s: float = Field(30.0, ge=0, description="seconds that Ray's head may be away")
     checkpoint_every: int = Field(1000, ge=1, description="steps between checkpoints, besides each epoch's end")
     keep: int = Field(2, ge=1, description="newest checkpoints to keep")
     buffer_rows: int = Field(16384, ge=1, description="records shuffled together; all of a smaller corpus")

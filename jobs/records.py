@@ -38,14 +38,19 @@ class Reads(Job):
     on: str = Field("id", description="column that --join matches by")
 
 
-class Spread(Job):
+class Waits(Job):
+    """The field of every job that Ray may work on."""
+
+    retry_s: float = Field(
+        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
+    )
+
+
+class Spread(Waits):
     """The fields of every job that several processes do together."""
 
     workers: int | None = Field(
         None, ge=0, description="processes of one core each; 0: this process, without Ray; default: by the work"
-    )
-    retry_s: float = Field(
-        30.0, ge=0, description="seconds that Ray's head may be away before the job fails, to go on later"
     )
 
 

@@ -70,6 +70,10 @@ def plan(job: Train, context: Context, output: str) -> Plan:
         known.lesson, context, net=job.net, model=job.model, arguments=job.arguments, preprocess=job.preprocess,
         task=job.task, seed=job.seed, usual=known.usual, shape=known.shape,
     )  # fmt: skip
+    try:
+        known.augmentation.check(begun.model.preprocessing.size)
+    except ValueError as error:
+        raise SpecError(f"augment: {error}") from None
     rows = known.source(begun)
     recipe = _recipe(job, steps(rows.count, job.batch_size))
     try:

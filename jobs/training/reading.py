@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +66,9 @@ class Reader:
         decoders: int,
     ) -> None:
         self._rows, self._objective, self._look, self._augmentation = rows, objective, look, augmentation
+        self._whole = look
+        if augmentation.scales is not None:  # nothing is cut here, but a shorter side wants a crop to go with it
+            self._whole = replace(look, resize=augmentation.scales[1], crop=max(look.size))
         self._offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(rows.sizes)])
         self._shards: dict[int, Held] = {}
         self._facts: dict[int, tuple[list[str], Array, Array]] = {}
@@ -118,7 +121,7 @@ class Reader:
     def _fitted(self, found: Array | CorruptImage, key: Array) -> Array:
         if isinstance(found, CorruptImage):
             return np.zeros((*self._look.size, 3), np.uint8)
-        return found if self._augmentation.least is None else self._augmentation.cut(found, key, self._look.size)
+        return self._augmentation.cut(found, key, self._look.size) if self._augmentation.cuts else found
 
     def _picture(self, row: int, data: bytes | CorruptImage | None) -> Array | CorruptImage:
         kept = self._decoded.get(row)
@@ -139,7 +142,7 @@ class Reader:
         if isinstance(data, CorruptImage):
             raise data
         with image.time_limit_s(_IMAGE_TIME_S):
-            return self._look.load(data) if self._augmentation.least is None else self._look.whole(data)
+            return self._whole.whole(data) if self._augmentation.cuts else self._look.load(data)
 
     def _units(self, rows: Array) -> Array:
         return np.searchsorted(self._offsets, rows, side="right") - 1

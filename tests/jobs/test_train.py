@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import torch
 
 from jobs import storage
 from jobs.evaluate import Evaluate
-from jobs.spec import JobFailed, Plain, Report, SpecError
+from jobs.spec import JobFailed, Plain, SpecError
 from jobs.train import Train
 from jobs.training import checkpoint
-from jobs.training.loop import Worker
 from tests.making import CorpusMaker, Row, rows_of, train_and_val, tree, write_corpus
+from tests.trained import check_that_it_goes_on, digests, every_record_once_an_epoch, traced
 from vision.model import load
 from vision.preprocessing import Preprocessing
 
@@ -52,22 +52,6 @@ def job(corpus: str, **changed: Any) -> Train:
         "optimizer": "adamw", "learning_rate": 3e-3, "workers": 0, "trace": True, "augment": ("flip",), "seed": 5,
     }  # fmt: skip
     return Train(**{**fields, **changed})
-
-
-def traced(output: str = "out") -> dict[tuple[int, int], list[str]]:
-    """Ids by step and micro-batch."""
-    found = [json.loads(path.read_text()) for path in sorted(Path(output, "trace").glob("*.json"))]
-    return {(line["step"], line["micro"]): line["ids"] for line in found}
-
-
-def every_record_once_an_epoch(ids: Mapping[tuple[int, int], list[str]], rows: int, steps: int) -> None:
-    for epoch in range(max(step for step, _ in ids) // steps + 1):
-        seen = [id_ for (step, _), part in ids.items() if step // steps == epoch for id_ in part]
-        assert sorted(seen) == [f"{n:05d}.jpg" for n in range(rows)]
-
-
-def digests(report: Report) -> tuple[str, str]:
-    return report.tags["model_digest"], report.tags["last_model_digest"]
 
 
 def test_a_training_leaves_a_model_that_evaluate_takes(corpus: str) -> None:
@@ -106,23 +90,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_next_batch(
     corpus: str, stop: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped without warning after any step; a checkpoint every other one, so that some steps are done again."""
-    whole = job(corpus, output="whole", checkpoint_every=2, ema=0.9).run()
-    learn = Worker._learn
-
-    def interrupted(self: Worker, portion: Any) -> None:
-        if self.number == stop:
-            raise KeyboardInterrupt
-        learn(self, portion)
-
-    monkeypatch.setattr(Worker, "_learn", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        job(corpus, checkpoint_every=2, ema=0.9).run()
-    assert not Path("out/model.json").exists()
-    monkeypatch.setattr(Worker, "_learn", learn)
-    report = job(corpus, checkpoint_every=2, ema=0.9).run()
-    assert digests(report) == digests(whole)
-    assert report.tables["curve"].equals(whole.tables["curve"])
-    assert traced() == traced("whole")
+    check_that_it_goes_on(partial(job, corpus, ema=0.9), stop, monkeypatch)
 
 
 def test_a_damaged_checkpoint_is_passed_over(corpus: str) -> None:
@@ -235,6 +203,16 @@ def test_a_registered_model_travels_without_checkpoints(corpus: str) -> None:
     assert context.registered == {"model.json", "weights.safetensors"}
     assert report.tags["registered"] == "models:/shapes@new"
     assert load("out/registered").digest == report.tags["model_digest"]
+
+
+def test_a_scale_trains_on_pictures_of_many_sizes_the_same_way_again(corpus: str) -> None:
+    words = ("scale:28-40", "flip")
+    report = job(corpus, augment=words, epochs=2).run()
+    assert report.tables["curve"].num_rows == 12
+    assert digests(job(corpus, augment=words, epochs=2, output="b").run()) == digests(report)
+    assert digests(job(corpus, augment=("scale:28-28", "flip"), epochs=2, output="c").run()) != digests(report)
+    with pytest.raises(SpecError, match="augment: augmentation scale:20-40: parts of 28x28 need shorter sides from 28"):
+        job(corpus, augment=("scale:20-40",), output="d").run()
 
 
 def test_a_resized_crop_trains_on_parts_of_whole_pictures(corpus: str) -> None:

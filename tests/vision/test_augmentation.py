@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms import v2
 
 from vision.augmentation import Augmentation, crop
-from vision.draws import keys_of, mix
+from vision.draws import keys_of, mix, uniform
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 12, 10, 3), np.uint8)
@@ -69,3 +70,57 @@ def test_a_resized_crop_is_pillows_and_lies_inside() -> None:
 def test_wrong_words(word: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         Augmentation.parse((word,))
+
+
+def shorter_side(key: np.ndarray, least: int, most: int) -> int:
+    """The scale that a key draws: evenly from whole numbers, by the first of its own draws."""
+    return least + int(uniform(mix(key, -2), 1)[0, 0] * (most - least + 1))
+
+
+def test_a_scaled_part_is_torchvisions_resize_and_crop_at_the_side_that_seed_epoch_and_id_draw() -> None:
+    whole = RNG.integers(0, 256, (60, 81, 3), np.uint8)
+    augmentation, sides = Augmentation.parse(("scale:36-60", "flip")), set()
+    for id_ in (f"{n}.jpg" for n in range(60)):
+        key = mix(mix(5, 2), keys_of([id_]))
+        found = augmentation.cut(whole, key, (32, 30))
+        assert found.shape == (32, 30, 3) and found.dtype == np.uint8
+        side = shorter_side(key, 36, 60)
+        resized = v2.functional.resize(Image.fromarray(whole), [side], antialias=True)
+        assert resized.size == (int(side * 81 / 60), side)
+        _, down, right = uniform(mix(key, -2), 3)[0]
+        top, left = int(down * (side - 31)), int(right * (resized.width - 29))
+        assert np.array_equal(found, np.asarray(resized)[top : top + 32, left : left + 30])
+        sides.add(side)
+    assert min(sides) <= 38 and max(sides) >= 58 and len(sides) > 18
+
+
+def test_scales_are_the_same_for_a_seed_an_epoch_and_an_id_and_others_for_others() -> None:
+    ids = [f"{n}.jpg" for n in range(8)]
+
+    def drawn(seed: int, epoch: int) -> list[int]:
+        return [shorter_side(mix(mix(seed, epoch), keys_of([id_])), 256, 512) for id_ in ids]
+
+    assert drawn(0, 0) == [268, 417, 512, 422, 405, 435, 367, 376]
+    assert len({tuple(drawn(*parts)) for parts in ((0, 0), (0, 1), (1, 0))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("scale:512-256",), "'scale:512-256' takes shorter sides in pixels, such as scale:256-512"),
+        (("scale:256",), "takes shorter sides"),
+        (("scale:0-9",), "takes shorter sides"),
+        (("scale:9-99999",), "takes shorter sides"),
+        (("scale", "resized-crop"), "resized-crop and scale both choose the size"),
+    ],
+)
+def test_wrong_scales(words: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Augmentation.parse(words)
+
+
+def test_a_part_fits_into_the_smallest_scale() -> None:
+    Augmentation.parse(("scale",)).check((224, 256))
+    Augmentation.parse(("flip",)).check((9999, 1))
+    with pytest.raises(ValueError, match="scale:256-512: parts of 224x299 need shorter sides from 299 pixels up"):
+        Augmentation.parse(("scale",)).check((224, 299))

@@ -68,7 +68,7 @@ class Forget(Job):
         ids, url = Ids.read(self.ids), self._url()
         with ExitStack() as claims:
             claims.enter_context(storage.claim(url))
-            places, states = self._places(url, context)
+            places, states, counted = self._places(url, context)
             for place in (*places, *states):
                 claims.enter_context(storage.claim(place))
             done = _from_corpus(url, ids)
@@ -77,6 +77,7 @@ class Forget(Job):
                 touched += answers.purge(place, answers.History(url, done.corpus), ids)
             for folder in states:
                 touched += cells.purge(folder, done.corpus)
+            touched += cells.left(counted, done.corpus)
             touched += context.forget(url, places, ids)
         if not any(one.rows for one in touched) and len(done.unknown) == len(ids.lines):
             raise JobFailed(f"none of the {len(ids.lines):,} ids in {self.ids} is or was in {url}: nothing was changed")
@@ -86,12 +87,13 @@ class Forget(Job):
         """What would be rewritten, by a look at the ids of every shard."""
         ids, url = Ids.read(self.ids), self._url()
         hits = shards.holding(url, open_corpus(url)[1], ids)
-        places, states = self._places(url, context)
+        places, states, counted = self._places(url, context)
         return {
             "records": f"{len({id_ for hit in hits for id_ in hit.ids}):,} of {len(ids.lines):,} ids are there",
             "shards to rewrite": f"{len(hits):,} of {size_text(sum(hit.shard.bytes for hit in hits))}",
             "predictions": ", ".join(places) or "none",
             "positions": ", ".join(states) or "none",
+            "cells to partition again": ", ".join(counted) or "none",
         }
 
     def _url(self) -> str:
@@ -100,8 +102,11 @@ class Forget(Job):
             raise SpecError(f"corpus: records are forgotten in all versions; name {url} without @{version}")
         return open_corpus(self.corpus)[0]
 
-    def _places(self, url: str, context: Context) -> tuple[list[str], list[str]]:
-        """What is to be cleaned, of what is named, beside the corpus, or recorded: predictions; positions of cells."""
+    def _places(self, url: str, context: Context) -> tuple[list[str], list[str], list[str]]:
+        """What is to be cleaned, of what is named, beside the corpus, or recorded: predictions; positions of cells.
+
+        Last the files of cells themselves, which can only be named.
+        """
         recorded = context.derived(url)
         named = [place for place in map(storage.absolute, self.outputs) if cells.about(place) is None]
         for place in named:
@@ -111,7 +116,7 @@ class Forget(Job):
         found = {*named, *(storage.join(beside, folder) for folder in folders)}
         answered = {*found, *(place for place in recorded if _holds_answers(place, context))}
         others = sorted({*map(storage.absolute, self.outputs), *recorded} - answered)
-        return sorted(answered), cells.states(others, url, context.log)
+        return sorted(answered), cells.states(others, url, context.log), cells.counted(others, url)
 
     def _report(self, url: str, ids: Ids, done: _Done, touched: Sequence[Touched]) -> Report:
         before = len(ids.lines) - len(done.found) - len(done.unknown)

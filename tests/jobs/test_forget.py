@@ -28,12 +28,13 @@ from jobs.evaluate import Evaluate
 from jobs.explain import Explain
 from jobs.forget import Forget
 from jobs.forgetting import shards
+from jobs.forgetting.cells import LEFT
 from jobs.ingest import Ingest
 from jobs.intake.ids import STATES
 from jobs.partition import Partition
 from jobs.predict import Predict
 from jobs.records import open_corpus
-from jobs.spec import Job, JobFailed, Report, SpecError
+from jobs.spec import Job, JobFailed, Plain, Report, SpecError
 from jobs.verifying import problems
 from tests.making import CLASSES, picture, tree
 from tests.placed import cells_of, places_of
@@ -509,10 +510,28 @@ def test_positions_beside_cells_go_too(here: Settings, recorded: bool) -> None:
     assert len(left) == len(kept) - len(touched) and not any(leaf in data for leaf in leaves for data in left)
     assert not traces(Path(), *gone, "jane-00003", "jane-00017", "jane-00018")
     assert sum(pq.read_table("cells.parquet")["count"].to_pylist()) == 30
+    told = [row for row in report.tables["touched"].to_pylist() if row["what"] == LEFT]
+    assert told == [{"place": str(Path("cells.parquet").resolve()), "what": LEFT, "rows": 0}]
     Partition(corpus="c", output="again.parquet", t_max=10, t_min=1, workers=0).run()
     cells.run()
+    more = Forget(corpus="c", ids=ids_file("00003.jpg", "00017.jpg"), outputs=("cells.parquet", "again.parquet"))
+    assert not [row for row in more.run().tables["touched"].to_pylist() if row["what"] == LEFT], "counted again since"
     assert pq.read_table("cells.parquet").equals(pq.read_table("again.parquet"))
     assert sum(pq.read_table("cells.parquet")["count"].to_pylist()) == 27
+
+
+def test_cells_without_positions_beside_them_are_named_until_they_are_partitioned_again(here: Settings) -> None:
+    placed(30)
+    ingest(source="../source/photos.csv", layout="geotagged", path_column="file")
+    bare = Partition(corpus="c", output="cells.parquet", t_max=10, t_min=1, workers=0, keep_state=False)
+    bare.run()
+    job = Forget(corpus="c", ids=ids_file("00003.jpg"), outputs=("cells.parquet",))
+    assert job.estimate(Plain())["cells to partition again"] == str(Path("cells.parquet").resolve())
+    for _ in range(2):  # told again by the next attempt, as long as it is so
+        found = job.run().tables["touched"].to_pylist()
+        assert [row["place"] for row in found if row["what"] == LEFT] == [str(Path("cells.parquet").resolve())]
+    bare.run()
+    assert LEFT not in job.run().tables["touched"]["what"].to_pylist()
 
 
 def test_positions_of_other_corpora_are_left_alone(here: Settings) -> None:

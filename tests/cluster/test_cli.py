@@ -15,11 +15,12 @@ from cluster.commands import job_class, job_names
 from jobs.spec import Job
 from tests.making import CorpusMaker, rows_of
 
+ROOT = Path(__file__).parents[2]
+
 
 def safelight(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cluster.cli", *words]
-    root = str(Path(__file__).parents[2])
-    env = {**os.environ, "PYTHONPATH": root, **environment}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
@@ -33,6 +34,17 @@ def test_help_is_quick(words: list[str]) -> None:
         times.append(_cpu_s() - before)
     # Half a second is the promise on an idle machine; seconds of its processor do not count waiting for neighbours.
     assert min(times) < 1.0
+
+
+def test_help_of_an_audit_loads_none_of_what_carries_it_out() -> None:
+    code = (
+        "import sys\nfrom cluster.commands import run\n"
+        "run.main(['audit', '--help'], standalone_mode=False)\n"
+        "print([name for name in sys.modules if name.startswith(('vision.fairness', 'jobs.evaluate', 'jobs.engine'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "--same-km" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def _cpu_s() -> float:

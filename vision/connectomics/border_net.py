@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAME = "connectomics.border_net:border_net"
 
 
-def border_net(channels: int, width: int = 12, dropout: float = 0.2) -> nn.Module:
+def border_net(channels: int, width: int = 16, dropout: float = 0.2) -> nn.Module:
     """The net: (B, 3, channels, S, S) pictures to (B,) logits, above 0 for one neuron.
 
     Raises:
@@ -32,16 +32,15 @@ def _class() -> Any:
     import torch
     from torch import nn
 
-    def block(inputs: int, outputs: int) -> list[nn.Module]:
-        conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    def block(inputs: int, outputs: int, side: int = 3, stride: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False)
         return [conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
     class BorderNet(nn.Module):
         def __init__(self, channels: int, width: int, dropout: float) -> None:
             super().__init__()
             self.features = nn.Sequential(
-                *block(channels, width), *block(width, width), nn.MaxPool2d(2),
-                *block(width, 2 * width), *block(2 * width, 2 * width), nn.MaxPool2d(2),
+                *block(channels, width, side=5, stride=2), *block(width, 2 * width), nn.MaxPool2d(2),
                 *block(2 * width, 4 * width),
             )  # fmt: skip
             self.head = nn.Sequential(

@@ -84,7 +84,7 @@ def test_pictures_show_the_border_from_three_sides() -> None:
 
 
 def test_a_net_learns_what_the_truth_says_of_borders() -> None:
-    """One neuron in two: fibres that touch in a window. The boundary alone would do, so 9 of 10 is not much."""
+    """Noise of 120 leaves little of a boundary: who always says the same is right in 2 of 3 places."""
     from vision.connectomics.border_net import border_net
 
     torch = pytest.importorskip("torch")
@@ -93,13 +93,15 @@ def test_a_net_learns_what_the_truth_says_of_borders() -> None:
     found = together([borders(look, fragments(window), TRUTH, BOUNDARY) for window in (5, 8)])
     assert found.borders > 300 and 0.05 < found.one.mean() < 0.95
     net = border_net(look.channels, width=6)
-    told = list(learn(net, found, epochs=4, seed=1, rate=1e-2))
-    assert told[-1][0] < told[0][0] and told[-1][1] > 0.9
+    told = list(learn(net, found, epochs=5, seed=1, rate=1e-2))
+    guess = max(found.one.mean(), 1 - found.one.mean())
+    print(f"{told[-1][1]:.1%} right, {guess:.1%} by guessing")
+    assert told[-1][0] < told[0][0] and told[-1][1] > guess + 0.15
     alone, others = (judged(net, found.pictures.some(slice(n))) for n in (3, 200))
     assert np.array_equal(alone, others[:3]), "an answer does not depend on its neighbours"
     torch.manual_seed(0)
     again = border_net(look.channels, width=6)
-    list(learn(again, found, epochs=4, seed=1, rate=1e-2))
+    list(learn(again, found, epochs=5, seed=1, rate=1e-2))
     assert np.array_equal(judged(again, found.pictures.some(slice(50))), others[:50]), "one seed, one net"
     same = Borders(found.pictures.some(slice(5)), np.ones(5, np.float32), np.arange(5))
     with pytest.raises(ValueError, match="5 places on borders all have one answer"):

@@ -113,6 +113,7 @@ class Pipeline:
         pairs += [(stages.edges(), USUAL["edges"]), (stages.relabel(self._chosen({})), USUAL["relabel"])]
         if self.job.truth:
             pairs.append((stages.overlaps(), USUAL["overlaps"]))
+        pairs += [*Copies(stages, self._chosen({})).costs(), *self._listing.costs()]
         facts = cost.of_stages(pairs, stages.inputs.largest, self.job.workers)
         return {**facts, **self._driver(pairs[0][1] if first is not None else None)}
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobs import tracing
 from jobs.segment import Segment
-from jobs.spec import SpecError
+from jobs.spec import Plain, SpecError
 from jobs.volumes.opening import opened
 from jobs.volumes.writing import Target
 from tests import neurites
@@ -109,6 +109,13 @@ def test_what_is_lost_or_torn_is_made_again() -> None:
     made = {row["stage"]: row["count"] for row in again.tables["stages"].to_pylist() if row["what"] == "made now"}
     all_ = {row["stage"]: row["count"] for row in first.tables["stages"].to_pylist() if row["what"] == "made now"}
     assert 0 < made["meshes-0.9"] < all_["meshes-0.9"] and made["fragments"] == 0
+
+
+def test_what_it_would_cost() -> None:
+    plain, all_ = (job(**asked).estimate(Plain()) for asked in ({}, {"meshes": True, "centrelines": True}))
+    assert "meshes-0.9" in all_["core-hours"] and "centrelines-0.9" in all_["core-hours"]
+    assert "precomputed-0.9" in all_["core-hours"] and "meshes" not in plain["core-hours"]
+    assert not Path("out").exists()
 
 
 @pytest.mark.slow

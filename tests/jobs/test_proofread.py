@@ -134,7 +134,6 @@ def test_the_gala_crop_is_proofread_by_what_its_other_half_taught() -> None:
         at = np.searchsorted([row["questions"] for row in rows], np.arange(301), side="right") - 1
         curve = np.array([row["value"] for row in rows])[at]
         area[name] = curve.mean()
-        print(
-            f"{name}: {curve[0]:.3f} bits, {curve.mean():.3f} on the mean, {curve[[20, 50, 100, 200, 300]].round(3)} after 20, 50, 100, 200, 300"
-        )
+        after = {questions: round(float(curve[questions]), 3) for questions in (0, 20, 50, 100, 200, 300)}
+        print(f"{name}: {curve.mean():.3f} bits on the mean, by questions {after}")
     assert area["vi, by the proofreader"] < area["vi, by the boundary"]

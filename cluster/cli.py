@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from cluster.commands import Lazy
+from cluster.commands import HELP, Lazy
 from jobs.spec import JobFailed, SpecError
 
 COMMANDS = {
@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-@click.group(cls=Lazy, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Lazy, commands_at=COMMANDS, context_settings=HELP)
 @click.version_option(package_name="safelight")
 def safelight() -> None:
     """Vision work over image collections too large for one process.

@@ -15,6 +15,9 @@ import yaml
 import jobs as jobs_package
 from jobs.spec import Job, SpecError, nearest
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Settings of every command: how help is asked for."""
+
 
 class Lazy(click.Group):
     """A group whose commands are imported when called; `commands_at` maps a name to (`module:command`, help)."""
@@ -199,5 +202,5 @@ run = Jobs(
     "run",
     act=_run,
     help="Run a job here: fields as flags, or in a YAML file that flags override.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )

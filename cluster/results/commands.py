@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cluster.commands import Lazy, job_names
+from cluster.commands import HELP, Lazy, job_names
 from jobs.spec import SpecError, nearest
 
 _HERE = "cluster.results.commands"
@@ -25,7 +25,6 @@ COMMANDS = {
     "push": (f"{_HERE}:push", "send what MLflow did not get"),
     "clean": (f"{_HERE}:clean", "delete failed and old runs; lists them first, keeps champions"),
 }
-_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Results(Lazy):
@@ -48,7 +47,7 @@ class Results(Lazy):
 results = Results(
     "results",
     commands_at=COMMANDS,
-    context_settings=_HELP,
+    context_settings=HELP,
     help="Find the answers again: the runs of a job as a table, newest first.",
 )
 
@@ -82,7 +81,7 @@ def _names(metrics: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part.strip() for text in metrics for part in text.split(",") if part.strip())
 
 
-@click.command("list", context_settings=_HELP)
+@click.command("list", context_settings=HELP)
 @click.argument("job", required=False)
 @_choosing
 @_metric
@@ -122,7 +121,7 @@ def listing(
         click.echo(f"more: --after {following}, or choose with --where and --since", err=True)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.argument("job", required=False)
 @_choosing
 @_metric
@@ -153,7 +152,7 @@ def trend(
         click.echo(as_json(series, path) if form == "json" else f"{as_text(series, by)}{path}\n", nl=False)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.argument("date", required=False)
 @click.option("--output", type=click.Path(dir_okay=False), help="the page; default night-DATE.html")
 @_formats("table", "json")
@@ -175,7 +174,7 @@ def night(date: str | None, output: str | None, form: str) -> None:
     click.echo(text, nl=False)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.argument("statement")
 @click.option("--run", "given", multiple=True, metavar="RUN", help="read this run's predictions; an id or `latest`")
 @_choosing
@@ -198,7 +197,7 @@ def sql(statement: str, given: tuple[str, ...], where: tuple[str, ...], since: s
         click.echo(records_text(rows, table.column_names), nl=False)
 
 
-@click.command("open", context_settings=_HELP)
+@click.command("open", context_settings=HELP)
 @click.argument("run")
 def open_page(run: str) -> None:
     """Print where the report page of RUN (an id, its beginning, or `latest`) is, and show it if this is a terminal."""
@@ -215,7 +214,7 @@ def open_page(run: str) -> None:
         webbrowser.open(path.as_uri())
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 def push() -> None:
     """Send the records that MLflow did not get while its server was away."""
     from cluster.results.push import push as send
@@ -225,7 +224,7 @@ def push() -> None:
     click.echo(f"{sent} runs completed" if sent else "nothing waits to be sent")
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @click.option("--since", metavar="14d", help="only runs begun since")
 @click.option("--keep", metavar="30d", help="finished runs too, where they ended longer ago: 12h, 30d, 8w or a date")
 @click.option("--yes", is_flag=True, help="delete what is listed")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cluster.commands import HELP
 from jobs.spec import SpecError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 EXITS = {None: 0, "pass": 0, "fail": 3, "undecided": 4}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("baseline")
 @click.argument("candidate")
 @click.option("--metric", default="top1", show_default=True, help="a metric that both have")

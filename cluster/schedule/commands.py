@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cluster.commands import Lazy
+from cluster.commands import HELP, Lazy
 from jobs.spec import SpecError
 
 _HERE = "cluster.schedule.commands"
@@ -20,12 +20,11 @@ COMMANDS = {
     "loop": (f"{_HERE}:loop", "run what is due whenever it is, until SIGTERM"),
     "export": (f"{_HERE}:export", "the same as manifests for KubeRay, cron or systemd"),
 }
-_HELP = {"help_option_names": ["-h", "--help"]}
 
 schedule = Lazy(
     "schedule",
     commands_at=COMMANDS,
-    context_settings=_HELP,
+    context_settings=HELP,
     help="Evaluations every night, from nightly.yaml: each runs once, is judged by its gates, and told.",
 )
 
@@ -58,7 +57,7 @@ def _moment(text: str | None) -> datetime | None:
     return found
 
 
-@click.command("list", context_settings=_HELP)
+@click.command("list", context_settings=HELP)
 @_file
 @_format
 def listing(path: Path, form: str) -> None:
@@ -73,7 +72,7 @@ def listing(path: Path, form: str) -> None:
     click.echo(to_json({"entries": rows}) if form == "json" else list_text(rows), nl=False)
 
 
-@click.command("next", context_settings=_HELP)
+@click.command("next", context_settings=HELP)
 @_file
 @click.option("--days", type=click.IntRange(1, 366), default=7, show_default=True, help="how far to look")
 @_format
@@ -93,7 +92,7 @@ def upcoming(path: Path, days: int, form: str, now: datetime | None) -> None:
         click.echo(aligned([["at", "night", "job"], *([r["at"], r["night"], r["job"]] for r in rows)]), nl=False)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @_file
 @click.option("--entry", metavar="NAME", help="only this entry, and what is chained to it")
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="with --entry: its night of this date, unless finished")
@@ -131,7 +130,7 @@ def tick(path: Path, entry: str | None, date: datetime | None, here: bool, form:
     return ticking.code(found)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @_file
 @_now
 def loop(path: Path, now: datetime | None) -> None:
@@ -150,7 +149,7 @@ def _say(line: str) -> None:
     click.echo(masked(line), err=True)
 
 
-@click.command(context_settings=_HELP)
+@click.command(context_settings=HELP)
 @_file
 @click.option("--to", "target", type=click.Choice(["kuberay", "cron", "systemd"]), required=True, help="for whom")
 @click.option("--image", default="safelight:latest", show_default=True, help="kuberay: the image that runs it")

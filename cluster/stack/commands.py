@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from cluster.commands import HELP
 from jobs.spec import SpecError
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 _PORT = click.IntRange(1024, 65535)
 
 
-@click.group(context_settings=_HELP)
+@click.group(context_settings=HELP)
 def stack() -> None:
     """Ray with a token, MLflow on PostgreSQL and an S3 server, here and on loopback only."""
 
@@ -26,7 +26,7 @@ _folder = click.option(
 )
 
 
-@stack.command(context_settings=_HELP)
+@stack.command(context_settings=HELP)
 @_folder
 @click.option("--ray-port", type=_PORT, help="of Ray's head; free ports are taken without")
 @click.option("--dashboard-port", type=_PORT, help="of Ray's page and job server")
@@ -48,7 +48,7 @@ def up(folder: Path, cpus: int | None, **ports: int | None) -> None:
     click.echo(f"\nfor this shell:   . {place.environment}\nto stop it:       safelight stack down --folder {folder}")
 
 
-@stack.command(context_settings=_HELP)
+@stack.command(context_settings=HELP)
 @_folder
 def down(folder: Path) -> None:
     """Stop what `up` started, and nothing else; data, ports and keys stay for the next time."""
@@ -58,7 +58,7 @@ def down(folder: Path) -> None:
         click.echo(f"nothing of {folder} runs")
 
 
-@stack.command(context_settings=_HELP)
+@stack.command(context_settings=HELP)
 @_folder
 def status(folder: Path) -> None:
     """What runs, and where."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster.commands import Jobs, pairs
+from cluster.commands import HELP, Jobs, pairs
 from jobs.spec import Job
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from cluster.submission.listing import Entry
     from cluster.submission.server import Server
     from cluster.submission.submit import Submission
-
-_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def _options() -> list[click.Parameter]:
@@ -112,11 +110,11 @@ submit = Jobs(
     act=_submit,
     more=_options(),
     help="Run a job on the cluster at RAY_ADDRESS: the same words as `safelight run`.",
-    context_settings=_HELP,
+    context_settings=HELP,
 )
 
 
-@click.group(context_settings=_HELP)
+@click.group(context_settings=HELP)
 def jobs() -> None:
     """Jobs on the cluster at RAY_ADDRESS: those that `safelight submit` sent there."""
 

@@ -21,7 +21,6 @@ import io
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from PIL import Image, features
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from cluster.provenance import git_commit  # noqa: E402
 from vision.image import decoder_version  # noqa: E402
 from vision.preprocessing import Preprocessing  # noqa: E402
 
@@ -125,19 +125,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    said = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return said.stdout.strip() or "unknown"
-
-
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--rounds", type=int, default=11)
     words.add_argument("--json", type=Path, help="where to write the figures")
     given = words.parse_args()
-    record: dict[str, Any] = {"machine": machine(), "commit": commit(), "rounds": given.rounds, "sizes": {}}
+    record: dict[str, Any] = {"machine": machine(), "commit": git_commit(ROOT), "rounds": given.rounds, "sizes": {}}
     for size, settings in SIZES.items():
         files = photographs(*settings, count=16 if size == "500x375" else 4)
         found = measured(files, given.rounds)

@@ -27,3 +27,10 @@ def here(tmp_path: Path, empty_database: Path) -> Settings:
     assert place.database is not None
     shutil.copy(empty_database, place.database)
     return place
+
+
+@pytest.fixture
+def there(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of the module's own `store`, in whose folder the test stands."""
+    monkeypatch.chdir(store.home)
+    return store

@@ -6,14 +6,14 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from mlflow.tracking import MlflowClient
 
-from cluster.results.commands import results
 from cluster.results.query import Query, search
 from cluster.settings import Settings
 from cluster.tracking import tracked
 from jobs.spec import Context, JobFailed, Report, SpecError
+from tests.cluster.calling import called
 from tests.cluster.toys import Toy, quiet
 
 DAY = 86_400_000
@@ -60,7 +60,7 @@ def registered(here: Settings, name: str, run_id: str, alias: str | None) -> Non
 
 
 def clean(*words: str) -> Result:
-    return CliRunner().invoke(results, ["clean", *words], standalone_mode=False)
+    return called("clean", *words)
 
 
 def left() -> set[str]:

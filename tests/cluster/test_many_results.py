@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from cluster.results.commands import results
 from cluster.results.local import LocalStore
 from cluster.results.query import Query, Term, search
 from cluster.results.remote import RemoteStore
 from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
+from tests.cluster.calling import called
 from tests.cluster.many import multiply
 from tests.cluster.toys import Toy, quiet
 
@@ -36,9 +35,7 @@ def here(tmp_path: Path) -> Settings:
 
 
 def listed(*words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        CliRunner().invoke(results, [*words, "--format", "json"], standalone_mode=False).stdout
-    )
+    found: dict[str, Any] = json.loads(called(*words, "--format", "json").stdout)
     return found
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
-from cluster.results.commands import results
 from cluster.results.night import document
 from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
 from jobs.spec import JobFailed, SpecError
+from tests.cluster.calling import called
 from tests.cluster.judged import DATE, Judged, Night, Nightly
 from tests.cluster.toys import quiet
 
@@ -22,33 +21,23 @@ from tests.cluster.toys import quiet
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The night of five entries, and one the day before."""
-    here = from_environment({}, tmp_path_factory.mktemp("night"))
-    tracked(Judged(model="yesterday", night="nightly@2026-11-19", found="fail"), quiet, quiet, here)
+    there = from_environment({}, tmp_path_factory.mktemp("night"))
+    tracked(Judged(model="yesterday", night="nightly@2026-11-19", found="fail"), quiet, quiet, there)
     for model, found in (("good", "better"), ("same", "pass"), ("bad", "fail"), ("small", "undecided")):
-        tracked(Judged(model=model, found=found), quiet, quiet, here)
-    tracked(Judged(model="split", found="loses", night=f"faces@{DATE}"), quiet, quiet, here)
-    tracked(Nightly(model="plain", night=f"plain@{DATE}"), quiet, quiet, here)
-    tracked(Night(night=f"skipped@{DATE}", reason="the night before still ran"), quiet, quiet, here)
+        tracked(Judged(model=model, found=found), quiet, quiet, there)
+    tracked(Judged(model="split", found="loses", night=f"faces@{DATE}"), quiet, quiet, there)
+    tracked(Nightly(model="plain", night=f"plain@{DATE}"), quiet, quiet, there)
+    tracked(Night(night=f"skipped@{DATE}", reason="the night before still ran"), quiet, quiet, there)
     with pytest.raises(JobFailed):
-        tracked(Nightly(model="broken", ends="failed", text="x", night=f"broken@{DATE}"), quiet, quiet, here)
-    client = MlflowClient(here.tracking_uri)
+        tracked(Nightly(model="broken", ends="failed", text="x", night=f"broken@{DATE}"), quiet, quiet, there)
+    client = MlflowClient(there.tracking_uri)
     failed = client.search_runs(["1"], "status = 'FAILED'")[0].info.run_id
     client.set_tag(failed, "safelight.night", f"broken@{DATE}")
-    return here
+    return there
 
 
-@pytest.fixture
-def here(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.chdir(store.home)
-    return store
-
-
-def called(*words: str) -> Result:
-    return CliRunner().invoke(results, ["night", *words], standalone_mode=False)
-
-
-def test_the_newest_night_stands_worst_first(here: Settings) -> None:
-    night = document(None, here)
+def test_the_newest_night_stands_worst_first(there: Settings) -> None:
+    night = document(None, there)
     assert night["date"] == DATE
     assert night["worst"] == "worse"
     assert night["counts"] == {
@@ -62,8 +51,8 @@ def test_the_newest_night_stands_worst_first(here: Settings) -> None:
     ]  # fmt: skip
 
 
-def test_each_finding_has_its_cause_its_numbers_and_a_link(here: Settings) -> None:
-    rows = document(DATE, here)["findings"]
+def test_each_finding_has_its_cause_its_numbers_and_a_link(there: Settings) -> None:
+    rows = document(DATE, there)["findings"]
     worst, undecided = rows[0], next(row for row in rows if row["outcome"] == "undecided")
     assert worst["entry"] == "faces"
     assert worst["against"] == "models:/shapes@champion"
@@ -77,13 +66,13 @@ def test_each_finding_has_its_cause_its_numbers_and_a_link(here: Settings) -> No
     assert not_run == {"broken": "could not work on x", "skipped": "the night before still ran"}
 
 
-def test_a_loss_that_fell_is_better(here: Settings) -> None:
-    row = next(row for row in document(DATE, here)["findings"] if row["metric"] == "cross_entropy")
+def test_a_loss_that_fell_is_better(there: Settings) -> None:
+    row = next(row for row in document(DATE, there)["findings"] if row["metric"] == "cross_entropy")
     assert row["outcome"] == "better" and row["difference"]["value"] == pytest.approx(-0.2)
 
 
-def test_the_command_prints_a_table_and_writes_a_page(here: Settings, tmp_path: Path) -> None:
-    done = called("--output", str(tmp_path / "n.html"))
+def test_the_command_prints_a_table_and_writes_a_page(there: Settings, tmp_path: Path) -> None:
+    done = called("night", "--output", str(tmp_path / "n.html"))
     lines = done.stdout.splitlines()
     assert done.exception is None
     assert lines[0].startswith(f"night of {DATE}: 2 worse, 2 not run, 1 undecided")
@@ -96,55 +85,55 @@ def test_the_command_prints_a_table_and_writes_a_page(here: Settings, tmp_path: 
     assert "<script" not in page
 
 
-def test_json_is_the_document_and_nothing_else(here: Settings, tmp_path: Path) -> None:
-    found = json.loads(called(DATE, "--format", "json", "--output", str(tmp_path / "n.html")).stdout)
-    assert found == {**document(DATE, here), "page": str(tmp_path / "n.html")}
+def test_json_is_the_document_and_nothing_else(there: Settings, tmp_path: Path) -> None:
+    found = json.loads(called("night", DATE, "--format", "json", "--output", str(tmp_path / "n.html")).stdout)
+    assert found == {**document(DATE, there), "page": str(tmp_path / "n.html")}
     assert json.dumps(found).count("NaN") == 0
 
 
-def test_another_night_is_asked_for_by_its_date(here: Settings) -> None:
-    (row,) = document("2026-11-19", here)["findings"]
+def test_another_night_is_asked_for_by_its_date(there: Settings) -> None:
+    (row,) = document("2026-11-19", there)["findings"]
     assert (row["model"], row["outcome"]) == ("yesterday", "worse")
-    assert document("2026-11-01", here) == {
-        "date": "2026-11-01", "worst": None, "counts": dict.fromkeys(document(DATE, here)["counts"], 0), "findings": [],
+    assert document("2026-11-01", there) == {
+        "date": "2026-11-01", "worst": None, "counts": dict.fromkeys(document(DATE, there)["counts"], 0), "findings": [],
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [("yesterday",), ("2026-02-31",)])
-def test_a_wrong_date_is_one_line(here: Settings, words: tuple[str, ...]) -> None:
-    error = called(*words).exception
+def test_a_wrong_date_is_one_line(there: Settings, words: tuple[str, ...]) -> None:
+    error = called("night", *words).exception
     assert isinstance(error, SpecError) and "expected a date such as" in str(error)
 
 
 def test_before_the_first_night_the_way_to_one_is_told(tmp_path: Path) -> None:
-    error = called().exception
+    error = called("night").exception
     assert isinstance(error, SpecError) and "schedule tick" in str(error)
 
 
 def test_what_was_tried_again_counts_as_it_came_out_last(tmp_path: Path) -> None:
-    here = from_environment({}, tmp_path)
-    tracked(Night(reason="the server was away"), quiet, quiet, here)
-    tracked(Judged(model="m", found="fail"), quiet, quiet, here)
-    tracked(Judged(model="m", found="pass"), quiet, quiet, here)
-    (row,) = document(DATE, here)["findings"]
+    there = from_environment({}, tmp_path)
+    tracked(Night(reason="the server was away"), quiet, quiet, there)
+    tracked(Judged(model="m", found="fail"), quiet, quiet, there)
+    tracked(Judged(model="m", found="pass"), quiet, quiet, there)
+    (row,) = document(DATE, there)["findings"]
     assert row["outcome"] == "unchanged"
 
 
 def test_an_entry_that_always_ran_and_did_not_tonight_is_named(tmp_path: Path) -> None:
-    here = from_environment({}, tmp_path)
+    there = from_environment({}, tmp_path)
     for date in ("2026-11-13", "2026-11-19"):
-        tracked(Judged(model="m", night=f"daily@{date}"), quiet, quiet, here)
-    tracked(Judged(model="m", night=f"monday@{DATE}"), quiet, quiet, here)
-    rows: list[dict[str, Any]] = document(DATE, here)["findings"]
+        tracked(Judged(model="m", night=f"daily@{date}"), quiet, quiet, there)
+    tracked(Judged(model="m", night=f"monday@{DATE}"), quiet, quiet, there)
+    rows: list[dict[str, Any]] = document(DATE, there)["findings"]
     (missing,) = [row for row in rows if row["outcome"] == "not run"]
     assert missing["entry"] == "daily"
     assert missing["cause"] == "there is no record of this night; it ran on 2026-11-19"
 
 
 def test_a_lost_table_leaves_the_verdict(tmp_path: Path) -> None:
-    here = from_environment({}, tmp_path)
-    tracked(Judged(model="m", found="fail"), quiet, quiet, here)
+    there = from_environment({}, tmp_path)
+    tracked(Judged(model="m", found="fail"), quiet, quiet, there)
     (table,) = (tmp_path / "mlruns").rglob("gates.parquet")
     table.unlink()
-    (row,) = document(DATE, here)["findings"]
+    (row,) = document(DATE, there)["findings"]
     assert row["outcome"] == "worse" and "cannot be read" in row["sentence"]

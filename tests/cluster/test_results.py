@@ -12,13 +12,11 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 from mlflow.tracking import MlflowClient
 
 from cluster.results import clean as cleaning
 from cluster.results import open as opening
 from cluster.results import predictions, runs, trend
-from cluster.results.commands import results
 from cluster.results.local import LocalStore
 from cluster.results.query import Query, find_run, search, since_ms
 from cluster.results.remote import RemoteStore
@@ -27,6 +25,7 @@ from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
 from jobs.evaluate import Evaluate
 from jobs.spec import JobFailed, SpecError
+from tests.cluster.calling import called
 from tests.cluster.toys import Toy, quiet
 from tests.making import CorpusMaker, rows_of
 
@@ -36,29 +35,18 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Six runs: four good ones of two models, then a failed and a killed one."""
-    here = from_environment({}, tmp_path_factory.mktemp("results"))
+    there = from_environment({}, tmp_path_factory.mktemp("results"))
     for top1, model in ((0.5, "a"), (0.6, "b"), (0.55, "a"), (0.7, "it's")):
-        tracked(Toy(top1=top1, model=model, by=("sex",)), quiet, quiet, here)
+        tracked(Toy(top1=top1, model=model, by=("sex",)), quiet, quiet, there)
         time.sleep(0.002)  # runs are ordered by milliseconds
     for ends, error in (("failed", JobFailed), ("interrupted", KeyboardInterrupt)):
         with pytest.raises(error):
-            tracked(Toy(ends=ends, model="a"), quiet, quiet, here)
+            tracked(Toy(ends=ends, model="a"), quiet, quiet, there)
         time.sleep(0.002)
-    return here
+    return there
 
 
-@pytest.fixture
-def here(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The process stands in the folder of the store."""
-    monkeypatch.chdir(store.home)
-    return store
-
-
-def called(*words: str) -> Result:
-    return CliRunner().invoke(results, list(words), standalone_mode=False)
-
-
-def test_runs_come_newest_first_with_what_was_asked_for(here: Settings) -> None:
+def test_runs_come_newest_first_with_what_was_asked_for(there: Settings) -> None:
     found = search(Query("toy", (("model", "a"), ("status", "finished")), metrics=("top1",)))
     assert [run.metrics["top1"].value for run in found] == [0.55, 0.5]
     assert found[0].metrics["top1"].n == 30
@@ -69,9 +57,9 @@ def test_runs_come_newest_first_with_what_was_asked_for(here: Settings) -> None:
     assert search(Query("other")) == []
 
 
-def test_the_file_and_the_client_say_the_same(here: Settings) -> None:
-    assert here.database is not None
-    local, remote = LocalStore.open(here.database, here.experiment), RemoteStore(here)
+def test_the_file_and_the_client_say_the_same(there: Settings) -> None:
+    assert there.database is not None
+    local, remote = LocalStore.open(there.database, there.experiment), RemoteStore(there)
     assert local is not None
     queries: list[Query] = [
         Query(metrics=None),
@@ -99,7 +87,7 @@ def _terms(store: Any, query: Query) -> list[Any]:
     return terms + ([] if query.since_ms is None else [Term("attribute", "started", str(query.since_ms))])
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(here: Settings) -> None:
+def test_a_run_is_found_by_the_beginning_of_its_id(there: Settings) -> None:
     newest = search(Query())[0]
     assert find_run("latest").run_id == newest.run_id
     assert find_run(newest.run_id).run_id == newest.run_id
@@ -110,9 +98,9 @@ def test_a_run_is_found_by_the_beginning_of_its_id(here: Settings) -> None:
 
 
 def test_an_ambiguous_beginning_names_the_runs(tmp_path: Path) -> None:
-    here = from_environment({}, tmp_path)
-    tracked(Toy(), quiet, quiet, here)
-    client = MlflowClient(here.tracking_uri)
+    there = from_environment({}, tmp_path)
+    tracked(Toy(), quiet, quiet, there)
+    client = MlflowClient(there.tracking_uri)
     experiment = client.get_experiment_by_name("safelight")
     assert experiment is not None
     # Of seventeen ids two begin with the same of sixteen digits.
@@ -166,18 +154,18 @@ def test_since_is_a_span_or_a_date(text: str, expected: datetime) -> None:
         (["sql", "SELECT * FROM predictions"], "0 runs have predictions"),
     ],
 )
-def test_wrong_words_are_one_clear_line(here: Settings, words: list[str], message: str) -> None:
+def test_wrong_words_are_one_clear_line(there: Settings, words: list[str], message: str) -> None:
     error = called(*words).exception
     assert isinstance(error, SpecError), error
     assert message in str(error)
     assert "\n" not in str(error)
 
 
-def test_a_wrong_option_is_a_usage_error(here: Settings) -> None:
+def test_a_wrong_option_is_a_usage_error(there: Settings) -> None:
     assert isinstance(called("toy", "--metrc", "top1").exception, click.UsageError)
 
 
-def test_the_listing_is_a_table_or_one_document(here: Settings) -> None:
+def test_the_listing_is_a_table_or_one_document(there: Settings) -> None:
     text = called("toy", "--metric", "top1", "--limit", "4").stdout.splitlines()
     assert text[0].split() == ["run", "started", "status", "model", "by", "ends", "top1"]
     assert text[3].split()[-2:] == ["0.7000", "(0.6000-0.8000)"]
@@ -190,7 +178,7 @@ def test_the_listing_is_a_table_or_one_document(here: Settings) -> None:
     assert [run["status"] for run in document["runs"]] == ["KILLED", "FAILED", "FINISHED"]
 
 
-def test_help_names_the_options_and_the_commands(here: Settings) -> None:
+def test_help_names_the_options_and_the_commands(there: Settings) -> None:
     text = called("--help").stdout
     for word in ("--where", "--metric", "--since", "compare", "trend", "night", "sql", "open", "push", "clean"):
         assert word in text
@@ -206,7 +194,7 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_trend_is_a_table_and_a_picture(here: Settings, tmp_path: Path) -> None:
+def test_a_trend_is_a_table_and_a_picture(there: Settings, tmp_path: Path) -> None:
     path = tmp_path / "t.png"
     found = called("trend", "toy", "--metric", "top1,loss", "--by", "model", "--output", str(path), "--format", "json")
     points = json.loads(found.stdout)["points"]
@@ -221,7 +209,7 @@ def test_a_trend_is_a_table_and_a_picture(here: Settings, tmp_path: Path) -> Non
     assert small.read_bytes() != large.read_bytes()
 
 
-def test_sql_sees_runs_and_metrics(here: Settings) -> None:
+def test_sql_sees_runs_and_metrics(there: Settings) -> None:
     table = select(
         "SELECT r.model, m.value, m.low, m.n FROM runs r JOIN metrics m USING (run_id) "
         "WHERE m.name = 'top1' AND r.status = 'FINISHED' ORDER BY r.started"
@@ -235,28 +223,28 @@ def test_sql_sees_runs_and_metrics(here: Settings) -> None:
     )
 
 
-def test_from_python_runs_are_an_arrow_table(here: Settings) -> None:
+def test_from_python_runs_are_an_arrow_table(there: Settings) -> None:
     table = runs("toy", where={"model": "a"}, since="1d")
     assert table.column_names[:6] == ["run_id", "job", "status", "started", "ended", "output"]
     assert table["status"].to_pylist() == ["KILLED", "FAILED", "FINISHED", "FINISHED"]
     assert table["error"].to_pylist()[1] == "could not work on"
 
 
-def test_the_page_of_a_run_opens_where_it_lies(here: Settings) -> None:
+def test_the_page_of_a_run_opens_where_it_lies(there: Settings) -> None:
     finished = search(Query(where=(("status", "finished"),)))[0]
     path = Path(called("open", finished.run_id[:10]).stdout.strip())
     assert path.read_text().startswith("<!doctype html>")
     with pytest.raises(JobFailed, match="has no page: it is failed, could not work"):
-        opening.page(search(Query(where=(("status", "failed"),)))[0], here)
+        opening.page(search(Query(where=(("status", "failed"),)))[0], there)
 
 
 def test_cleaning_lists_first_and_deletes_when_asked(tmp_path: Path) -> None:
-    here = from_environment({}, tmp_path)
-    tracked(Toy(), quiet, quiet, here)
+    there = from_environment({}, tmp_path)
+    tracked(Toy(), quiet, quiet, there)
     with pytest.raises(JobFailed):
-        tracked(Toy(ends="failed"), quiet, quiet, here)
+        tracked(Toy(ends="failed"), quiet, quiet, there)
     assert "nothing was deleted" in called("clean").stdout
-    assert len(cleaning.find(here).runs) == 1
+    assert len(cleaning.find(there).runs) == 1
     assert "deleted 1 runs" in called("clean", "--yes").stdout
     assert called("clean").stdout == "nothing to clean\n"
     assert [run.status for run in search(Query())] == ["FINISHED"]

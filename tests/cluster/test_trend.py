@@ -11,10 +11,8 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from cluster.results.commands import results
 from cluster.results.listing import as_csv
 from cluster.results.open import artifact
 from cluster.results.query import Query, Run, search
@@ -22,6 +20,7 @@ from cluster.results.trend import draw, points
 from cluster.results.trend_picture import VERDICTS
 from cluster.settings import Settings, from_environment
 from cluster.tracking import tracked
+from tests.cluster.calling import called
 from tests.cluster.judged import Judged
 from tests.cluster.toys import Toy, quiet
 
@@ -42,22 +41,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return here
 
 
-@pytest.fixture
-def nights(store: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The process stands in the folder of the store."""
-    monkeypatch.chdir(store.home)
-    return store
-
-
-def called(*words: str) -> Result:
-    return CliRunner().invoke(results, list(words), standalone_mode=False)
-
-
 def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_listing_tells_the_change_to_the_champion(nights: Settings) -> None:
+def test_the_listing_tells_the_change_to_the_champion(there: Settings) -> None:
     lines = called("--metric", "top1,loss").stdout.splitlines()
     assert lines[0].split()[-3:] == ["top1", "change", "loss"]
     assert "-0.0600 (-0.0680 to -0.0520)" in lines[4]
@@ -69,7 +57,7 @@ def test_the_listing_tells_the_change_to_the_champion(nights: Settings) -> None:
     assert found[3]["change"] == {"top1": expected}
 
 
-def test_the_listing_as_csv_has_a_column_for_all(nights: Settings) -> None:
+def test_the_listing_as_csv_has_a_column_for_all(there: Settings) -> None:
     found = rows(called("judged", "--metric", "top1", "--format", "csv").stdout)
     assert [row["top1"] for row in found] == ["0.78", "0.79", "0.74", "0.8"]
     assert float(found[2]["top1.change"]) == -0.06 and float(found[2]["top1.change.low"]) == pytest.approx(-0.068)
@@ -85,7 +73,7 @@ def test_csv_without_runs_is_a_head_and_quotes_what_needs_it() -> None:
     assert row["where"] == 'age in "0-2", sex=f' and row["ended"] == ""
 
 
-def test_a_lost_table_of_gates_is_said_and_the_rest_shown(nights: Settings) -> None:
+def test_a_lost_table_of_gates_is_said_and_the_rest_shown(there: Settings) -> None:
     lost = search(Query("judged"))[0]
     table = artifact(lost, "tables/gates.parquet")
     assert table is not None
@@ -96,7 +84,7 @@ def test_a_lost_table_of_gates_is_said_and_the_rest_shown(nights: Settings) -> N
     assert "-0.0600 (-0.0680 to -0.0520)" in done.stdout
 
 
-def test_a_trend_marks_verdicts_and_changes(nights: Settings, tmp_path: Path) -> None:
+def test_a_trend_marks_verdicts_and_changes(there: Settings, tmp_path: Path) -> None:
     path = str(tmp_path / "t.png")
     words = ("trend", "judged", "--metric", "top1", "--output", path)
     found = json.loads(called(*words, "--format", "json").stdout)["points"]
@@ -117,7 +105,7 @@ def test_each_series_has_changes_of_its_own(here: Settings) -> None:
     assert [point.changed for point in points(query, "model")] == [()] * 4
 
 
-def test_the_picture_shows_what_the_table_says(nights: Settings, tmp_path: Path) -> None:
+def test_the_picture_shows_what_the_table_says(there: Settings, tmp_path: Path) -> None:
     series = points(Query("judged", metrics=("top1",)))
     draw(series, tmp_path / "all.png")
     draw(series[:1], tmp_path / "pass.png")
@@ -134,5 +122,5 @@ def _has(path: Path, colour: str) -> bool:
     return int((abs(pixels - wanted).max(axis=1) < 3).sum()) > 20
 
 
-def test_a_night_has_no_csv(nights: Settings) -> None:
+def test_a_night_has_no_csv(there: Settings) -> None:
     assert isinstance(called("night", "--format", "csv").exception, click.UsageError)

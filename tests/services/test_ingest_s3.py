@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -15,6 +14,7 @@ import pytest
 from jobs import storage
 from jobs.ingest import Ingest
 from jobs.spec import JobFailed, Report, SpecError
+from tests.corpora import tar
 from vision.corpus import Corpus
 
 IMAGES = {f"{name}/{n}.jpg": f"{name}{n}".encode() * 9 for name in ("cat", "dog") for n in range(6)}
@@ -81,14 +81,8 @@ def test_references_and_a_table_of_urls(bucket: str) -> None:
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 def test_archives_in_s3(bucket: str, mode: str) -> None:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
-        for name, data in IMAGES.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
     name = "s.tar.gz" if mode == "w:gz" else "s.tar"
-    _put(bucket, {f"tars/{name}": file.getvalue()})
+    _put(bucket, {f"tars/{name}": tar(IMAGES.items(), mode)})
     _ingest(bucket, "tars/*.tar*", "webdataset", shard_rows=5)
     assert {row["id"]: row["image"] for row in _rows(bucket)} == {
         f"{name}/{path.removesuffix('.jpg')}": data for path, data in IMAGES.items()

@@ -21,6 +21,7 @@ from jobs.train import Train
 from jobs.training import checkpoint
 from tests.making import rows_of, write_corpus
 from tests.services.conftest import S3Server
+from tests.trained import every_record_once_an_epoch, stopped, traced
 from vision.model import load
 from vision.preprocessing import Preprocessing
 
@@ -45,18 +46,6 @@ def fields(corpus: str, **changed: Any) -> dict[str, Any]:
     return {**known, **changed}
 
 
-def traced(output: str = "out") -> dict[tuple[int, int], list[str]]:
-    found = [json.loads(path.read_text()) for path in sorted(Path(output, "trace").glob("*.json"))]
-    return {(line["step"], line["micro"]): line["ids"] for line in found}
-
-
-def every_record_once_an_epoch(ids: dict[tuple[int, int], list[str]], epochs: int) -> None:
-    assert max(step for step, _ in ids) == epochs * EPOCH - 1
-    for epoch in range(epochs):
-        seen = [id_ for (step, _), part in ids.items() if step // EPOCH == epoch for id_ in part]
-        assert sorted(seen) == [f"{n:05d}.jpg" for n in range(ROWS)]
-
-
 def test_two_workers_take_the_steps_of_one_process(corpus: str, ray_session: None) -> None:
     here = Train(**fields(corpus, output="here", workers=0)).run()
     there = Train(**fields(corpus, output="there")).run()
@@ -77,23 +66,12 @@ def test_a_failure_for_good_is_told_once(corpus: str, ray_session: None) -> None
 
 def test_a_training_to_s3_goes_on_there(corpus: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     from jobs import storage
-    from jobs.training.loop import Worker
 
     here = Train(**fields(corpus, output="here", workers=0, trace=False, val_split="train")).run()
     there = Train(**fields(corpus, output="s3://data/trained", workers=0, trace=False, val_split="train"))
-    learn = Worker._learn
-
-    def interrupted(self: Worker, portion: Any) -> None:
-        if self.number == 9:
-            raise KeyboardInterrupt
-        learn(self, portion)
-
-    monkeypatch.setattr(Worker, "_learn", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        there.run()
+    stopped(there, 9, monkeypatch)
     assert checkpoint.found("s3://data/trained") in ([6, 8], [8])
     assert not storage.exists("s3://data/trained/model.json")
-    monkeypatch.setattr(Worker, "_learn", learn)
     report = there.run()
     assert report.tags["model_digest"] == here.tags["model_digest"]
     assert report.metrics == here.metrics
@@ -163,7 +141,7 @@ def test_a_killed_driver_goes_on_in_one_process(corpus: str) -> None:
         kill_all(process)
         assert not Path("out/model.json").exists()
     finished(begin(corpus, workers=0, epochs=60))
-    every_record_once_an_epoch(traced(), 60)
+    assert every_record_once_an_epoch(traced(), ROWS, EPOCH) == 60
     assert traced() == traced("whole")
     assert load("out").digest == whole.tags["model_digest"]
 
@@ -183,7 +161,7 @@ def test_workers_and_the_driver_are_killed_and_others_go_on(corpus: str) -> None
     assert wait_for_step(alone, checkpoint.found("out")[-1] + 10)
     kill_all(alone)
     finished(begin(corpus, epochs=epochs))
-    every_record_once_an_epoch(traced(), epochs)
+    assert every_record_once_an_epoch(traced(), ROWS, EPOCH) == epochs
     assert traced() == traced("whole")
     state = checkpoint.newest("out")
     assert state is not None
@@ -209,7 +187,7 @@ def test_fewer_workers_go_on_when_one_cannot_be_replaced(corpus: str) -> None:
     finally:
         os.environ.pop("RAY_ADDRESS", None)
         cluster.shutdown()
-    every_record_once_an_epoch(traced(), 200)
+    assert every_record_once_an_epoch(traced(), ROWS, EPOCH) == 200
     assert load("out").digest == whole.tags["model_digest"]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -18,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from tests import peaks
 from vision import depth, faults, headers, image
 from vision.image import CorruptImage, decode, facts, picture
 
@@ -146,33 +145,16 @@ def test_shrinking_in_the_decoder_leaves_enough_to_resize(hostile: ModuleType) -
     assert decode(uneven, shrink_to=(64, 64)).shape == (1280, 1599, 3)  # 1599 is odd: no scale divides it
 
 
-_MEASURE = """
-import sys
-from vision.preprocessing import Preprocessing
-def peak_kb():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-load, data = Preprocessing.named("imagenet").load, sys.stdin.buffer.read()
-before = peak_kb()
-try:
-    print(load(data).shape)
-except ValueError as error:
-    print(error)
-print((peak_kb() - before) // 1024)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@peaks.told
 @pytest.mark.parametrize(
     ("side", "channels", "says", "limit_mb"),
     [(9000, 3, "(224, 224, 3)", 450), (20000, 3, "20000x20000", 20), (9000, 4, "648 MB", 20)],
 )
 def test_peak_memory(hostile: ModuleType, side: int, channels: int, says: str, limit_mb: int) -> None:
     data = hostile.bomb(side, channels)
-    code = [sys.executable, "-c", _MEASURE]
-    done = subprocess.run(code, input=data, capture_output=True, check=True, cwd=Path(__file__).parents[2])
-    said, peak_mb = done.stdout.decode().splitlines()
+    said, peak_mb = peaks.loaded(data, shrink=True)
     assert says in said
-    assert int(peak_mb) < limit_mb
+    assert peak_mb < limit_mb
 
 
 def test_pillow_says_nothing(hostile: ModuleType) -> None:

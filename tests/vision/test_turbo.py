@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import subprocess
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 import simplejpeg
 from PIL import Image, JpegImagePlugin
 
+from tests import peaks
 from vision import headers, image, resampling, turbo, views
 from vision.image import CorruptImage, picture
 from vision.preprocessing import Preprocessing
@@ -200,33 +199,16 @@ def test_sizes_are_checked_before_anything_is_decoded(hostile: ModuleType, monke
         picture(bomb)
 
 
-_MEASURE = """
-import sys
-from vision.preprocessing import Preprocessing
-def peak_kb():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-load, data = Preprocessing.named("imagenet").load, sys.stdin.buffer.read()
-before = peak_kb()
-try:
-    print(load(data, shrink=False).shape)
-except ValueError as error:
-    print(error)
-print((peak_kb() - before) // 1024)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@peaks.told
 @pytest.mark.parametrize(
     ("progressive", "says", "limit_mb"), [(False, "(224, 224, 3)", 450), (True, "MB to decode", 20)]
 )
 def test_peak_memory(hostile: ModuleType, progressive: bool, says: str, limit_mb: int) -> None:
     flat = Image.new("RGB", (9000, 9000), (90, 120, 30))
     data = hostile.encode(flat, "JPEG", progressive=progressive)
-    code = [sys.executable, "-c", _MEASURE]
-    done = subprocess.run(code, input=data, capture_output=True, check=True, cwd=Path(__file__).parents[2])
-    said, peak_mb = done.stdout.decode().splitlines()
+    said, peak_mb = peaks.loaded(data, shrink=False)
     assert says in said
-    assert int(peak_mb) < limit_mb
+    assert peak_mb < limit_mb
 
 
 def test_rows_are_seen_without_a_copy(hostile: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.spec import Plain, Report, SpecError
+from jobs.spec import Plain, SpecError
 from jobs.train import Train
 from jobs.training.crops import Crops, survey
-from jobs.training.loop import Worker
 from jobs.volumes.opening import opened
-from tests.making import tree
 from tests.neurites import labels as drawn
+from tests.trained import check_that_it_goes_on, digests, traced
 from vision.connectomics.blocks import Box
 from vision.connectomics.grey import Grey
 from vision.connectomics.learning import objective
@@ -57,15 +55,6 @@ def job(**changed: Any) -> Train:
         "output": "out", "workers": 0, "trace": True, "seed": 5,
     }  # fmt: skip
     return Train(**{**fields, **changed})
-
-
-def traced(output: str = "out") -> dict[tuple[int, int], list[str]]:
-    found = [json.loads(path.read_text()) for path in sorted(Path(output, "trace").glob("*.json"))]
-    return {(line["step"], line["micro"]): line["ids"] for line in found}
-
-
-def digests(report: Report) -> tuple[str, str]:
-    return report.tags["model_digest"], report.tags["last_model_digest"]
 
 
 def test_a_crop_is_a_function_of_seed_epoch_and_number() -> None:
@@ -169,22 +158,7 @@ def test_a_training_goes_on_from_a_model() -> None:
 
 @pytest.mark.parametrize("stop", [1, 3, 7])
 def test_a_training_that_was_stopped_goes_on_with_the_same_crops(stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = job(output="whole", checkpoint_every=2).run()
-    learn = Worker._learn
-
-    def interrupted(self: Worker, portion: Any) -> None:
-        if self.number == stop:
-            raise KeyboardInterrupt
-        learn(self, portion)
-
-    monkeypatch.setattr(Worker, "_learn", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        job(checkpoint_every=2).run()
-    monkeypatch.setattr(Worker, "_learn", learn)
-    report = job(checkpoint_every=2).run()
-    assert digests(report) == digests(whole)
-    assert traced() == traced("whole")
-    assert {name: data for name, data in tree("out").items() if "trace" in name}
+    check_that_it_goes_on(job, stop, monkeypatch)
 
 
 @pytest.mark.slow

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.corpora import listed, put, read
+from tests.corpora import listed, put, read, tar
 from vision.corpora.batches import PNG_BYTES, from_pickle, png, unpickle
 from vision.corpora.cifar10 import LAYOUT as CIFAR10
 from vision.corpora.cifar100 import LAYOUT as CIFAR100
@@ -36,16 +34,6 @@ def binary(rows: int, seed: int) -> bytes:
 def pickled(rows: int, seed: int, protocol: int = 2) -> bytes:
     data, labels = batch(rows, seed)
     return pickle.dumps({b"data": data, b"labels": labels, b"batch_label": b"one"}, protocol)
-
-
-def tar(files: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file.getvalue()
 
 
 def pixels(data: bytes) -> Array:
@@ -105,7 +93,7 @@ def test_archives_are_read_in_place(tmp_path: Path, mode: str, folder: str) -> N
     inside = OFFICIAL if folder.endswith("bin") else PICKLED
     name = "cifar.tar.gz" if mode == "w:gz" else "cifar.tar"
     put(tmp_path / "plain", OFFICIAL)
-    put(tmp_path, {name: tar({f"{folder}/{file}": data for file, data in inside.items()}, mode)})
+    put(tmp_path, {name: tar([(f"{folder}/{file}", data) for file, data in inside.items()], mode)})
     before = sorted(os.listdir(tmp_path))
     assert read(CIFAR10, tmp_path / name) == read(CIFAR10, tmp_path / "plain")
     assert [row["id"] for row in listed(CIFAR10, tmp_path / name)[1]][-1] == "test_batch/1"
@@ -152,7 +140,7 @@ def test_a_truncated_batch_is_named(tmp_path: Path, cut: int) -> None:
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_truncated_archive_is_named(tmp_path: Path, share: float) -> None:
     for name, mode in (("c.tar.gz", "w:gz"), ("c.tar", "w")):
-        whole = tar(OFFICIAL, mode)
+        whole = tar(OFFICIAL.items(), mode)
         # An uncompressed archive ends with blocks of zeros, of which one is enough.
         end = len(whole) if mode == "w:gz" else sum(512 + -(-len(data) // 512) * 512 for data in OFFICIAL.values())
         put(tmp_path, {name: whole[: int(end * share)]})

@@ -5,27 +5,16 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.corpora import listed, put, read, source, table
+from tests.corpora import listed, put, read, source, table, tar
 from vision.corpora import archives
 from vision.corpora.webdataset import LAYOUT
 from vision.layout import Options, WrongOption
 
-Files = Sequence[tuple[str, bytes]]
-
-
-def tar(files: Files, compressed: bool = False) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name, content in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return gzip.compress(file.getvalue()) if compressed else file.getvalue()
+MODES = {False: "w", True: "w:gz"}
 
 
 RECORDS = [
@@ -38,7 +27,7 @@ RECORDS = [
 @pytest.mark.parametrize("compressed", [False, True])
 def test_members_with_one_key_are_a_record(tmp_path: Path, compressed: bool) -> None:
     name = "shard-0.tar.gz" if compressed else "shard-0.tar"
-    put(tmp_path, {name: tar(RECORDS, compressed)})
+    put(tmp_path, {name: tar(RECORDS, MODES[compressed])})
     for root in (tmp_path, tmp_path / name, f"{tmp_path}/shard-*.tar*"):
         listing, rows = listed(LAYOUT, root)
         assert [row["id"] for row in rows] == [f"{name}/a/001", f"{name}/002"]
@@ -58,7 +47,7 @@ def test_ranges_are_read_in_any_cut(tmp_path: Path) -> None:
     images = [bytes([n]) * (n * 300 + 1) for n in range(30)]
     for shard in range(3):
         files = [(f"{n:02d}.jpg", images[n]) for n in range(shard * 10, shard * 10 + 10)]
-        put(tmp_path, {f"train/{shard}.tar": tar(files), f"gz/{shard}.tar.gz": tar(files, True)})
+        put(tmp_path, {f"train/{shard}.tar": tar(files), f"gz/{shard}.tar.gz": tar(files, "w:gz")})
     for folder in ("train", "gz"):
         _, entries = table(LAYOUT, tmp_path / folder)
         parts = [entries.slice(start, 7) for start in range(0, 30, 7)]
@@ -136,7 +125,7 @@ def test_a_huge_declared_size_costs_no_memory(tmp_path: Path, name: str, kind: b
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.99])
 def test_a_truncated_archive_is_named(tmp_path: Path, compressed: bool, share: float) -> None:
     files = [(f"{n}.jpg", bytes([n]) * 700) for n in range(9)]
-    whole = tar(files, compressed)
+    whole = tar(files, MODES[compressed])
     end = len(whole) if compressed else 9 * (512 + 1024)
     put(tmp_path, {"cut.tar.gz" if compressed else "cut.tar": whole[: int(end * share)]})
     with pytest.raises(ValueError, match=r"cut\.tar(\.gz)? is truncated or damaged"):

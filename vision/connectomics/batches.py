@@ -8,6 +8,10 @@ done again gives the same bytes.
 
 While one worker reads or writes a block its part of the device rests, so that workers do well to share one
 (`--gpus-per-worker 0.25`). On device="cpu" the same code runs, which is how it is tested; no GPU was measured.
+
+Mvox a CPU-second of a U-Net of width 12 on sections, patches of 256 x 256, one thread of a Zen 5 core with
+avx512_bf16 (machine shared): 0.31 one patch at a time, 0.45 four at once, in bfloat16 0.59 and 0.71, at most 2 of 255
+apart.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import pytest
 
 from cluster.commands import job_class, job_names
 from jobs.spec import Job
+from tests.cluster.calling import help_of
 from tests.making import CorpusMaker, rows_of
 
 ROOT = Path(__file__).parents[2]
@@ -37,14 +38,10 @@ def test_help_is_quick(words: list[str]) -> None:
 
 
 def test_help_of_an_audit_loads_none_of_what_carries_it_out() -> None:
-    code = (
-        "import sys\nfrom cluster.commands import run\n"
-        "run.main(['audit', '--help'], standalone_mode=False)\n"
-        "print([name for name in sys.modules if name.startswith(('vision.fairness', 'jobs.evaluate', 'jobs.engine'))])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert "--same-km" in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
+    text, loaded = help_of("cluster.commands:run", "audit")
+    assert "--same-km" in text
+    assert "jobs.audit" in loaded
+    assert not [name for name in loaded if name.startswith(("vision.fairness", "jobs.evaluate", "jobs.engine"))]
 
 
 def _cpu_s() -> float:

@@ -46,17 +46,21 @@ def ranked(
     return splits(lookup, edges, graph.sizes).and_(mergers(joins, threshold, graph.sizes, judged)).best(most)
 
 
-def listed(found: Candidates, fragments: Opened, region: Region) -> pa.Table:
-    """Candidates as a table; `z`, `y`, `x` say where the two fragments touch, in voxels."""
-    at = _positions(found.fragments, fragments, region)
+def listed(found: Candidates, labels: Lookup, fragments: Opened, region: Region) -> pa.Table:
+    """Candidates as a table; `z`, `y`, `x` say where the two fragments touch, in voxels.
+
+    Args:
+        labels: what fragments are called in the labels that are written.
+    """
+    at, segments = _positions(found.fragments, fragments, region), labels.apply(found.fragments)
     return pa.table(
         {
             "rank": np.arange(1, len(found) + 1),
             "kind": ["cut" if cut else "join" for cut in found.is_cut],
             "first": found.fragments[:, 0],
             "second": found.fragments[:, 1],
-            "first_segment": found.segments[:, 0],
-            "second_segment": found.segments[:, 1],
+            "first_segment": segments[:, 0],
+            "second_segment": segments[:, 1],
             "chance": found.chance,
             "voxels": found.voxels,
             **{axis: at[:, place] for place, axis in enumerate("zyx")},

@@ -64,7 +64,9 @@ class Listing:
         made = stages.agglomeration(self.context.log)
         what = made.history, threshold, made.graph, most, self._judged(made.graph.edges, carry)
         found = candidates.ranked(made.history.at(threshold), *what)
-        listed = candidates.listed(found, at(stages.fragments_at, "fragments", labels=True), stages.region)
+        (labels,) = stages.decided(self.context.log).tables([threshold])
+        fragments = at(stages.fragments_at, "fragments", labels=True)
+        listed = candidates.listed(found, labels, fragments, stages.region)
         place = storage.join(stages.output, "candidates", f"{made.name(threshold)}.parquet")
         storage.write(place, rows.packed({name: listed[name] for name in listed.column_names}))
         return {

@@ -27,8 +27,8 @@ PAGE = "https://neuroglancer-demo.appspot.com"
 HERE = "http://127.0.0.1:9000"
 """Where a folder of this machine is said to be served, unless the user says where."""
 
-POINTS = 25
-"""Places of the list that are in the state: a link has to stay one."""
+POINTS, LINKED = 100, 3
+"""Places of the list that are in the state's file, and in the link, which has to stay one."""
 
 _WORD = re.compile(r"(?:(.+?)=)?((?:https?|s3|gs)://[^/\s]\S*)")
 
@@ -125,12 +125,14 @@ class Showing:
         if self.volume.voxel_nm is None and image and image.centred != labels.centred:
             image = None  # one counts nanometres then, and the other nothing
         scene = Scene(self.volume.shape, self.volume.voxel_nm, self.volume.offset_nm, labels, image)
-        state = scene.state(places(listed))
-        storage.write(self.url, json.dumps(state, indent=1).encode() + b"\n")
-        return [f"neuroglancer: {link(state, self.page)}", *self._remarks(image)]
+        found = places(listed)
+        storage.write(self.url, json.dumps(scene.state(found), indent=1).encode() + b"\n")
+        return [f"neuroglancer: {link(scene.state(found[:LINKED]), self.page)}", *self._remarks(image, len(found))]
 
-    def _remarks(self, image: Source | None) -> list[str]:
+    def _remarks(self, image: Source | None, count: int) -> list[str]:
         found = []
+        if count > LINKED:
+            found.append(f"{self.url} has {count} places to look at, the link the first {LINKED} of them")
         if any(url == HERE for _, url in self.served.folders):
             folder = next(place for place, url in self.served.folders if url == HERE)
             found.append(

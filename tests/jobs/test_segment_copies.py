@@ -148,15 +148,17 @@ def test_a_state_shows_labels_image_and_places() -> None:
         and source("segments") == "zarr://https://host/run/labels/0.9"
     )
     found, labels = state(), voxels("out/fragments")
-    listed = report.tables["candidates"].slice(0, 25).to_pylist()
+    listed, ids = report.tables["candidates"].to_pylist(), voxels("out/labels/0.9")
     points = next(layer["annotations"] for layer in found["layers"] if layer["name"] == "proofreading")
-    assert len(points) == 25
+    assert len(points) == len(listed) == 40
     for row, point in zip(listed, points, strict=True):
         # Zarr's offset is the middle of a voxel: whole numbers of offset / size are middles.
         x, y, z = (int(p - o / s) for p, o, s in zip(point["point"], OFFSET[::-1], SIZE[::-1], strict=True))
         assert (z, y, x) == (row["z"], row["y"], row["x"]) and labels[z, y, x] in (row["first"], row["second"])
+        assert ids[z, y, x] in (row["first_segment"], row["second_segment"])
         assert point["segments"] == [[str(id_) for id_ in dict.fromkeys((row["first_segment"], row["second_segment"]))]]
     link = next(note for note in report.notes if note.startswith("neuroglancer: "))
+    found["layers"][-1]["annotations"] = points[:3]
     assert json.loads(unquote(link.split("#!", 1)[1])) == found and "https://ng.example/#!" in link
     assert not any("served at" in note for note in report.notes)
 

@@ -32,10 +32,10 @@ from vision.connectomics.proofreading import Correction, corrected
 from vision.connectomics.relabel import Lookup
 from vision.connectomics.unionfind import consecutive
 
-DRIVER_BYTES = 180 * 2**20
-"""Before the first edge: Python, numpy, Arrow and what a job loads; measured."""
+DRIVER_BYTES, BATCH_BYTES = 160 * 2**20, 45 * 2**20
+"""Before the first edge: Python, numpy, Arrow and what a job loads; edges that are taken in at once. Measured."""
 
-BYTES_STREAMED, BYTES_ADDED, BYTES_GREEDY, BYTES_HISTOGRAM = 40, 160, 700, 4100
+BYTES_STREAMED, BYTES_ADDED, BYTES_GREEDY, BYTES_HISTOGRAM = 25, 160, 750, 4100
 """An edge: by threshold from files read one after another; where all of a pair are added up first, or segments have a
 least size; joined greedily; and what quantiles take besides. Measured on 1 and 5 million, 9 a fragment."""
 
@@ -104,7 +104,7 @@ class Agglomeration:
             each = BYTES_GREEDY + (BYTES_HISTOGRAM if self.quantile is not None else 0)
         else:
             each = BYTES_STREAMED if self.apart and not self.min_size else BYTES_ADDED
-        return DRIVER_BYTES + int(each * edges)
+        return DRIVER_BYTES + BATCH_BYTES + int(each * edges)
 
     def tables(self, thresholds: Sequence[float]) -> Iterator[Lookup]:
         """Fragment to segment, for each threshold; segments are numbered 1, 2, ... by their smallest fragment."""

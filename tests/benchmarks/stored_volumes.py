@@ -159,7 +159,8 @@ def edges(stored: Stored) -> Blockwise:
 
 
 def relabel(stored: Stored) -> Blockwise:
-    values = np.random.default_rng(0).integers(1, 2**40, stored.grid.voxels_per_block // 64).astype(np.uint64)
+    # Small numbers, as segments have: packing them is most of the work.
+    values = np.random.default_rng(0).integers(1, 500, stored.grid.voxels_per_block // 64).astype(np.uint64)
     values[0] = 0
 
     def one(block: Block, arrays: Arrays) -> None:

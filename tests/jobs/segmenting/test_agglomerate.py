@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.segmenting.agglomerate import Agglomeration
+from jobs.segmenting.agglomerate import DRIVER_BYTES, Agglomeration
 from jobs.segmenting.graph import Graph
 from jobs.stages.region import Region
 from vision.connectomics.agglomeration import greedy
@@ -29,7 +29,7 @@ from tests.jobs.segmenting import test_agglomerate as test
 def most():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
 
-work = test.agglomeration("{method}", {groups})
+work = test.agglomeration("{method}", {groups}, apart={apart})
 list(work._files()), __import__("scipy.sparse.csgraph"), __import__("pyarrow.parquet")
 before = most()
 for table in work.tables([0.2, 0.3]):
@@ -83,10 +83,10 @@ def test_greedy_tables_need_means_alone() -> None:
     assert len(np.unique(fewer.values)) < len(np.unique(table.values))
 
 
-def grown(method: str, fragments: int, groups: int) -> tuple[int, int]:
+def grown(method: str, fragments: int, groups: int, apart: bool = True) -> tuple[int, int]:
     """Bytes that tables by two thresholds took besides what was there before; edges."""
     edges = len(write(fragments, groups).edges)
-    program = PROGRAM.format(method=method, groups=groups, fragments=fragments)
+    program = PROGRAM.format(method=method, groups=groups, fragments=fragments, apart=apart)
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -95,11 +95,13 @@ def grown(method: str, fragments: int, groups: int) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "most"), [("threshold", 100), ("greedy", 800)])
-def test_what_an_edge_takes(method: str, most: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "apart", "most"), [("threshold", True, 100), ("threshold", False, 200), ("greedy", True, 800)]
+)
+def test_what_an_edge_takes(method: str, apart: bool, most: int) -> None:
     """Of a million; and the dry run says no less, and not more than twice as much."""
-    took, edges = grown(method, 111_112, 16)
-    said = agglomeration(method, 16).memory(edges) - agglomeration(method, 16).memory(0)
+    took, edges = grown(method, 111_112, 16, apart)
+    said = agglomeration(method, 16, apart=apart).memory(edges) - DRIVER_BYTES
     print(f"{method}: {edges:,} edges, {took / edges:.0f} bytes each; said {said / edges:.0f}")
     assert edges > 900_000 and took / edges < most
     assert took <= said <= 2 * took

@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs import storage
 from jobs.spec import SpecError
 from jobs.volumes.opening import Opened
-from vision.connectomics.neuroglancer import Place, Scene, Source, link
+from vision.connectomics.neuroglancer import Place, Scene, Source, link, opening
 from vision.connectomics.positions import NOWHERE
 from vision.corpora import ngff
 from vision.corpora.volumes import Address, Volume
@@ -27,8 +27,8 @@ PAGE = "https://neuroglancer-demo.appspot.com"
 HERE = "http://127.0.0.1:9000"
 """Where a folder of this machine is said to be served, unless the user says where."""
 
-POINTS, LINKED = 100, 3
-"""Places of the list that are in the state's file, and in the link, which has to stay one."""
+POINTS = 100
+"""Places of the list that are in the state's file; the link that holds the state itself has none, and stays one."""
 
 _WORD = re.compile(r"(?:(.+?)=)?((?:https?|s3|gs)://[^/\s]\S*)")
 
@@ -127,12 +127,12 @@ class Showing:
         scene = Scene(self.volume.shape, self.volume.voxel_nm, self.volume.offset_nm, labels, image)
         found = places(listed)
         storage.write(self.url, json.dumps(scene.state(found), indent=1).encode() + b"\n")
-        return [f"neuroglancer: {link(scene.state(found[:LINKED]), self.page)}", *self._remarks(image, len(found))]
+        return [f"neuroglancer: {link(scene.state(), self.page)}", *self._remarks(image, len(found))]
 
     def _remarks(self, image: Source | None, count: int) -> list[str]:
-        found = []
-        if count > LINKED:
-            found.append(f"{self.url} has {count} places to look at, the link the first {LINKED} of them")
+        found, state = [], self.served.url(self.url)
+        if count and state:
+            found.append(f"the same with {count} places to look at: {opening(state, self.page)}")
         if any(url == HERE for _, url in self.served.folders):
             folder = next(place for place, url in self.served.folders if url == HERE)
             found.append(

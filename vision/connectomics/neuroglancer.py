@@ -137,4 +137,9 @@ class Scene:
 def link(state: dict[str, Any], page: str) -> str:
     """The address of a neuroglancer `page` with a state in its fragment."""
     text = json.dumps(state, separators=(",", ":"), ensure_ascii=False)
-    return f"{page.rstrip('/#!')}/#!{quote(text, safe=',:;@/$+!*()=~')}"
+    return opening(quote(text, safe=",:;@/$+!*()=~"), page)
+
+
+def opening(what: str, page: str) -> str:
+    """The address of a neuroglancer `page` that opens a state: itself, quoted, or where its file is served."""
+    return f"{page.rstrip('/#!')}/#!{what}"

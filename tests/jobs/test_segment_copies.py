@@ -158,9 +158,9 @@ def test_a_state_shows_labels_image_and_places() -> None:
         assert ids[z, y, x] in (row["first_segment"], row["second_segment"])
         assert point["segments"] == [[str(id_) for id_ in dict.fromkeys((row["first_segment"], row["second_segment"]))]]
     link = next(note for note in report.notes if note.startswith("neuroglancer: "))
-    told = json.loads(unquote(link.removeprefix("neuroglancer: https://ng.example/#!")))
+    told = json.loads(unquote(link.removeprefix("neuroglancer: https://ng.example#!")))
     assert told["layers"] == found["layers"][:2] and told["dimensions"] == found["dimensions"]
-    told_of = "the same with 40 places to look at: https://ng.example/#!https://host/run/neuroglancer/0.9/state.json"
+    told_of = "the same with 40 places to look at: https://ng.example#!https://host/run/neuroglancer/0.9/state.json"
     assert told_of in report.notes
     assert not any("served at" in note for note in report.notes)
 

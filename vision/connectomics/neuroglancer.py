@@ -26,6 +26,8 @@ IMAGE, SEGMENTS, PLACES = "image", "segments", "proofreading"
 
 _METRE = 1e-9  # of a nanometre
 _HALF = 0.5
+_PIXELS = 500
+"""Of a panel, about: a small volume fills it, of a large one a voxel is a pixel."""
 
 
 class Source(NamedTuple):
@@ -70,13 +72,13 @@ class Scene:
         layers.append({"type": "segmentation", "name": SEGMENTS, "source": self._labels()})  # type: ignore[dict-item]
         if places:
             layers.append(self._annotations(places))
-        middle = [n // 2 for n in self.shape]
-        size = self._size
+        middle, size = [n // 2 for n in self.shape], self._size
+        extent = max(n * s for n, s in zip(self.shape, size, strict=True)) / min(size)
         return {
             "dimensions": self._dimensions("xyz"),
             "position": self._position(places[0].voxel if places else (middle[0], middle[1], middle[2])),
-            "crossSectionScale": 1,
-            "projectionScale": max(n * s for n, s in zip(self.shape, size, strict=True)) / min(size),
+            "crossSectionScale": min(1.0, round(extent / _PIXELS, 3)),
+            "projectionScale": extent,
             "layers": layers,
             "selectedLayer": {"layer": PLACES if places else SEGMENTS, "visible": True},
             "layout": "4panel",
@@ -142,4 +144,4 @@ def link(state: dict[str, Any], page: str) -> str:
 
 def opening(what: str, page: str) -> str:
     """The address of a neuroglancer `page` that opens a state: itself, quoted, or where its file is served."""
-    return f"{page.rstrip('/#!')}/#!{what}"
+    return f"{page.rstrip('#!')}#!{what}"

@@ -134,7 +134,8 @@ def edges_with(labels: Array, of_faces: OfFaces, bins: int = 0) -> Edges:
     depth = len(labels)
     # Adding up histograms of many slabs would cost more than the cache gains.
     planes = depth if bins else max(1, _SLAB // max(1, labels[:1].size))
-    return Edges.added(_slab(labels, z, planes, of_faces, bins) for z in range(0, depth, max(1, planes)))
+    parts = [_slab(labels, z, planes, of_faces, bins) for z in range(0, depth, max(1, planes))]
+    return parts[0] if len(parts) == 1 else Edges.added(parts)
 
 
 def _slab(labels: Array, start: int, planes: int, of_faces: OfFaces, bins: int) -> Edges:

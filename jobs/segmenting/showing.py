@@ -44,7 +44,7 @@ class Served:
         """From `URL`, where the output folder is served, and `FOLDER=URL` for others.
 
         Raises:
-            SpecError: if a word is neither, or comes twice for one folder.
+            SpecError: if a word is neither, comes twice for one folder, or none is about the output.
         """
         found: dict[str, str] = {}
         for word in words:
@@ -57,7 +57,10 @@ class Served:
             found[place] = parts[2].rstrip("/")
         if not storage.is_s3(output) and not found:
             found[output] = HERE
-        return cls(tuple(sorted(found.items(), key=lambda pair: -len(pair[0]))))
+        served = cls(tuple(sorted(found.items(), key=lambda pair: -len(pair[0]))))
+        if served.url(output) is None:
+            raise SpecError(f"serve_from: it does not say where {output} is served")
+        return served
 
     def url(self, place: str) -> str | None:
         """Where a browser reads a place; None where nobody has said so."""
@@ -113,14 +116,9 @@ class Showing:
     page: str = PAGE
 
     def write(self, listed: pa.Table | None) -> list[str]:
-        """Leave the state; sentences for the report, the link in the first of them.
-
-        Raises:
-            SpecError: if the labels lie where no browser reads.
-        """
+        """Leave the state; sentences for the report, the link in the first of them."""
         labels = source(self.labels, self.served)
-        if labels is None:
-            raise SpecError(f"serve_from: it does not say where {self.labels} is served")
+        assert labels is not None, "labels lie in the output"
         image = source(self.image.address, self.served) if self.image else None
         if self.volume.voxel_nm is None and image and image.centred != labels.centred:
             image = None  # one counts nanometres then, and the other nothing

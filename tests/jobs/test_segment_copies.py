@@ -185,9 +185,10 @@ def test_precomputed_labels_are_shown_where_there_are_some() -> None:
         (("ftp://host",), r"serve_from: URL or FOLDER=URL is expected, with http, https, s3 or gs, got 'ftp://host'"),
         (("data",), r"serve_from: URL or FOLDER=URL is expected.*got 'data'"),
         (("https://a", "https://b"), r"serve_from: .*out is served twice: at https://a and at https://b"),
-        (("elsewhere=https://a",), r"serve_from: it does not say where .*labels/0.9 is served"),
+        (("elsewhere=https://a",), r"serve_from: it does not say where .*/out is served"),
     ],
 )
 def test_wrong_words_are_one_line(words: tuple[str, ...], line: str) -> None:
     with pytest.raises(SpecError, match=line):
         job(serve_from=words).run()
+    assert not Path("out").exists()

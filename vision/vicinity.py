@@ -51,7 +51,10 @@ def near_places(references: Array, asked: Array, km: float) -> Array:
 
     near = np.zeros(len(asked), bool)
     if len(references) and len(asked):
-        chords, _ = cKDTree(unit_vectors(*references.T)).query(unit_vectors(*asked.T))
+        # Whose nearest is far away need not find it: 1 s in place of 54 for half a million places among as many.
+        enough = 2 * np.sin(min(km / (2 * EARTH_KM), np.pi / 2)) * (1 + 1e-9) + 1e-12
+        tree = cKDTree(unit_vectors(*references.T))
+        chords, _ = tree.query(unit_vectors(*asked.T), distance_upper_bound=enough)
         near = 2 * EARTH_KM * np.arcsin(np.minimum(1.0, chords / 2)) <= km
     return near
 

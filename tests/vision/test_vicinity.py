@@ -60,9 +60,13 @@ def test_places_near_each_other_are_those_of_plain_distances() -> None:
     asked[:10, 1] = 179.999
     references[0] = asked[0] * [1, -1]  # over the antimeridian
     pairs = great_circle_km(np.repeat(asked, 50, 0), np.tile(references, (80, 1))).reshape(80, 50)
+    for km in (0.3, 5.0, 40.0, 19_000.0, 20_016.0):
+        assert np.array_equal(near_places(references, asked, km), pairs.min(axis=1) <= km)
     found = near_places(references, asked, 5.0)
-    assert np.array_equal(found, pairs.min(axis=1) <= 5.0)
     assert found[0] and 10 < found.sum() < 75
+    assert near_places(asked, asked, 0.0).all() and near_places(references, asked, 20_016.0).all()
+    opposite = asked * [-1, 1] + [0, 180]
+    assert not near_places(opposite[:1], asked[:1], 20_014.0).any()
 
 
 def state(rows: dict[str, Array], parts: int) -> Spots:

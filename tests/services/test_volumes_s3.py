@@ -58,7 +58,11 @@ def test_segmentation_on_s3(s3_server: S3Server) -> None:
     kept = [name for name in storage.files("s3://data/out") if not name.startswith("state/")]
     # Names of overlaps hold a digest of where the truth lies.
     assert sorted(local) == sorted(name if "overlaps" not in name else _like(name, local) for name in kept)
-    assert all(storage.read(f"s3://data/out/{name}") == local[name] for name in kept if "overlaps" not in name)
+    # And what neuroglancer is told says where it reads.
+    same = [name for name in kept if "overlaps" not in name and "neuroglancer" not in name]
+    assert all(storage.read(f"s3://data/out/{name}") == local[name] for name in same)
+    state = storage.read("s3://data/out/neuroglancer/0.5/state.json").decode()
+    assert '"zarr://s3://data/out/labels/0.5"' in state
     lost = "s3://data/out/labels/0.5/0/c/1/1/1"
     before = storage.read(lost)
     storage.remove(lost)
@@ -67,6 +71,19 @@ def test_segmentation_on_s3(s3_server: S3Server) -> None:
     made = {row["stage"]: row["count"] for row in again.tables["stages"].to_pylist() if row["what"] == "made now"}
     assert made["relabel-0.5"] == made["fragments"] == 1 and made["edges"] == 0
     assert storage.read(lost) == before
+
+
+def test_surfaces_and_centrelines_on_s3(s3_server: S3Server) -> None:
+    pytest.importorskip("tensorstore")
+    put("s3://data/volume")
+    put("volume")
+    asked: dict[str, Any] = {"meshes": True, "centrelines": True, "threshold": 0.9, "roi": "0:32,0:40,0:40"}
+    segment("s3://data/volume", "s3://data/copies", **asked)
+    segment("volume", "copies", **asked)
+    for folder in ("precomputed/0.9/mesh", "precomputed/0.9/skeletons", "skeletons/0.9"):
+        local = {name.removeprefix(f"{folder}/"): data for name, data in tree("copies").items() if folder in name}
+        place = f"s3://data/copies/{folder}"
+        assert local and {name: storage.read(f"{place}/{name}") for name in storage.files(place)} == local
 
 
 def _like(name: str, local: dict[str, bytes]) -> str:

@@ -31,7 +31,7 @@ class Teaching(Learning, Waits):
     augment: tuple[str, ...] = Field(
         (),
         description="scale:256-512 (shorter side), resized-crop:0.08, crop:4, flip, colour:0.4, in this order;"
-        " of a volume: flip, transpose, elastic:0.1, contrast:0.3, blur:0.1, missing:0.05, shift:0.05",
+        " of a volume: flip, transpose, elastic:0.2, contrast:0.3, blur:0.1, missing:0.05, shift:0.05",
     )
     weight_decay: float = Field(5e-4, ge=0, description="of weights; norms and biases have none")
     clip: float = Field(0.0, ge=0, description="greatest norm of the gradient; 0: any")

@@ -1,7 +1,7 @@
 """Crops of a volume varied at random, picture and labels together, the same way each time for (seed, epoch, number).
 
 Words with an optional strength: `flip` (along each axis, every second), `transpose` (y and x change places, every
-second), `elastic:0.1` (bent as `vision.connectomics.warping` says), `contrast:0.3` (grey levels times 0.7 to 1.3 and up
+second), `elastic:0.2` (bent as `vision.connectomics.warping` says), `contrast:0.3` (grey levels times 0.7 to 1.3 and up
 to 0.3 deviations brighter, for each section), and the defects of real stacks, for each section with a chance:
 `blur:0.1` (out of focus), `missing:0.05` (not imaged) and `shift:0.05` (moved by up to 8 voxels against its neighbours,
 its labels with it). The last two need several sections.
@@ -24,7 +24,7 @@ from vision.connectomics.warping import warped
 from vision.draws import mix, uniform
 
 USUAL = {
-    "flip": 0.5, "transpose": 0.5, "elastic": 0.1, "contrast": 0.3, "blur": 0.1, "missing": 0.05, "shift": 0.05,
+    "flip": 0.5, "transpose": 0.5, "elastic": 0.2, "contrast": 0.3, "blur": 0.1, "missing": 0.05, "shift": 0.05,
 }  # fmt: skip
 """Words and their usual strengths; all are shares, 0 to 1."""
 

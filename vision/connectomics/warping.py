@@ -12,6 +12,10 @@ Departs from the paper, which moves a grid of 3 x 3 points by 10 pixels: here th
 on the size of a crop, as in 3D U-Net (4 voxels at points 32 apart, a strength of 0.125). Splines smooth what they join:
 voxels move by about half as much as points.
 
+It costs 6 to 9 ms a crop of 160 x 160. A U-Net of width 12 gained nothing by it in 16 epochs of 320 crops of ISBI 2012
+(16 sections, beside flips, transposes and contrast): Vrand on the other 4 was 0.909 and 0.888 with a strength of 0.2
+from two seeds, and 0.900 and 0.891 without, with intervals of 0.63 to 1: it is off unless asked for.
+
 References: Ronneberger, Fischer & Brox, "U-Net", MICCAI 2015; Çiçek et al., "3D U-Net", MICCAI 2016.
 """
 

@@ -66,7 +66,7 @@ def test_the_same_key_bends_the_same_way_and_ids_stay_whole() -> None:
 def test_it_is_a_variation_like_the_others() -> None:
     image, labels = ramps(1)
     changed, moved = Variation.parse(("contrast", "elastic"), (3, 90, 90)).apply(image, labels, mix(0, 0, 4))
-    again, _ = Variation.parse(("elastic:0.1", "contrast:0.3"), (3, 90, 90)).apply(image, labels, mix(0, 0, 4))
+    again, _ = Variation.parse(("elastic:0.2", "contrast:0.3"), (3, 90, 90)).apply(image, labels, mix(0, 0, 4))
     assert np.array_equal(changed, again), "the words have an order of their own and a usual strength"
     assert not np.array_equal(moved, labels)
     with pytest.raises(ValueError, match="'elastic:3': its number must be above 0 and at most 1"):

@@ -40,7 +40,7 @@ USUAL = {
 """Core-seconds and bytes left a voxel, measured on real neurons (FIB-25) in blocks of 128^3 with a halo of 16."""
 
 EDGES_A_FRAGMENT = 9
-"""Of a watershed; 7 to 9 on synthetic neurites and on FIB-25."""
+"""Of a watershed; 7.5 to 9 on drawn neurites with much noise."""
 
 LONG = 1_000_000
 """Edges whose agglomeration takes longer than workers take to start."""

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from jobs import storage
 from jobs.segmenting import stages
+from jobs.segmenting.given import Given
 from jobs.segmenting.inputs import Inputs
 from jobs.segmenting.looking import Looking
 from jobs.segmenting.pipeline import Pipeline
@@ -26,24 +27,10 @@ if TYPE_CHECKING:
 SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
-class Segment(Looking):
+class Segment(Looking, Given):
     """Segment an electron-microscopy volume into neurons, with scores where there is a truth."""
 
     output: str = Field(description="folder or URL of all that comes out; labels are a zarr volume in it")
-    volume: str | None = Field(None, description="the image: blocks where it is all 0 are skipped")
-    boundaries: str | None = Field(None, description="boundary probability, bytes or 0..1: FILE.npz#key, zarr, ...")
-    affinities: str | None = Field(None, description="affinities, channels first, 1 = one neuron; with --offsets")
-    offsets: str | None = Field(
-        None, description="Z,Y,X of each channel, separated by ';'; default -1,0,0;0,-1,0;0,0,-1"
-    )
-    components: str | None = Field(
-        None, description="a mask or ids: its 6-connected components of equal value, and nothing else"
-    )
-    fragments: str | None = Field(None, description="an over-segmentation to agglomerate, in place of a watershed")
-    truth: str | None = Field(None, description="true ids to score against; voxels with 0 are not counted")
-    skeletons: str | None = Field(None, description="folder of SWC files to follow through the segments")
-    skeleton_nm: float = Field(1.0, gt=0, description="nanometres that coordinates of --skeletons count in")
-    mask: str | None = Field(None, description="volume that is 0 where nothing is to be segmented")
     halo: tuple[int, ...] = Field(
         (16,), min_length=1, description="voxels round a block that the watershed sees: Z,Y,X, or one"
     )

@@ -78,6 +78,7 @@ def test_runs_of_one_millisecond_are_ordered_by_id_in_both_ways(here: Settings) 
         assert [run.run_id for run in store.runs([term], (), 3)] == all_ids[4:]
 
 
+@pytest.mark.slow
 def test_the_first_page_of_fifty_thousand_runs_takes_less_than_three_seconds(tmp_path: Path) -> None:
     here = from_environment({}, tmp_path)
     for index in range(5):

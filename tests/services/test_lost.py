@@ -84,6 +84,7 @@ def test_a_lost_head_is_one_line_and_the_same_command_goes_on(
     assert f"{done} of 300 shards are answered already" in err
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_full_or_does_not_know_us(
     cluster: RayCluster, make_corpus: CorpusMaker, small_model: str
 ) -> None:

@@ -25,6 +25,7 @@ def at(address: str, folder: Path) -> Settings:
     return from_environment({"MLFLOW_TRACKING_URI": address}, folder)
 
 
+@pytest.mark.slow
 def test_a_run_goes_to_the_server_and_is_found_there(server: Server, tmp_path: Path) -> None:
     here = at(server.address, tmp_path)
     _, run_id = tracked(Toy(text="remote", model="m"), quiet, quiet, here)
@@ -37,6 +38,7 @@ def test_a_run_goes_to_the_server_and_is_found_there(server: Server, tmp_path: P
     assert not list(tmp_path.glob("*.db")), "nothing of the server's is kept here"
 
 
+@pytest.mark.slow
 def test_a_model_is_registered_and_fetched_through_the_server(server: Server, tmp_path: Path, small_model: str) -> None:
     class Registers(Toy):
         def run(self, context: Context | None = None) -> Report:
@@ -92,6 +94,7 @@ def test_a_server_lost_in_the_middle_costs_a_warning_and_a_push(
     assert pending(here.state) == []
 
 
+@pytest.mark.slow
 def test_records_for_one_server_do_not_go_to_another(server: Server, tmp_path: Path) -> None:
     from cluster.journal import Journal
 

@@ -19,7 +19,7 @@ from tests.making import CorpusMaker, rows_of
 from tests.services.browser import chromium, needed
 from tests.services.mlflow_server import Server
 
-pytestmark = needed
+pytestmark = [needed, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -154,6 +154,7 @@ def build():
 """
 
 
+@pytest.mark.slow
 def test_code_and_credentials_come_to_every_process_and_are_seen_nowhere(
     safelight: Shell, cluster: RayCluster, make_corpus: CorpusMaker
 ) -> None:

@@ -191,6 +191,7 @@ def test_fewer_workers_go_on_when_one_cannot_be_replaced(corpus: str) -> None:
     assert load("out").digest == whole.tags["model_digest"]
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_run_lies_in_mlflow(corpus: str) -> None:
     found = finished(begin(corpus, workers=0, trace=False))
     assert set(found["metrics"]) == {"train_top1"}

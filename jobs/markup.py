@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,6 +14,9 @@ ROWS = 50
 """As much of a table as the page shows."""
 
 _SHORT = 12  # rows; a longer table is folded
+
+_ADDRESS = re.compile(r"https?://(?:&amp;|[^\s&<>])+")
+_SEEN = 100  # characters of an address: a state of neuroglancer takes thousands
 
 
 def number(value: float | None) -> str:
@@ -28,6 +32,20 @@ def number(value: float | None) -> str:
     if 0 < abs(value) < 5e-5:
         return f"{value:.2e}"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.4g}"
+
+
+def sentence(text: str) -> str:
+    """A sentence, in which addresses of pages can be followed.
+
+    >>> sentence("see https://a.org/?b=1&c=2 <now>")
+    'see <a href="https://a.org/?b=1&amp;c=2" rel="noreferrer">https://a.org/?b=1&amp;c=2</a> &lt;now&gt;'
+    """
+    return _ADDRESS.sub(_followed, escape(text))
+
+
+def _followed(found: re.Match[str]) -> str:
+    address = found[0]
+    return f'<a href="{address}" rel="noreferrer">{address if len(address) <= _SEEN else address[:_SEEN] + "…"}</a>'
 
 
 def section(title: str, content: str) -> str:

@@ -59,7 +59,7 @@ def _summary(report: Report) -> str:
 
 def _notes(notes: Sequence[str]) -> str:
     """What the reader must know, and folded what is to be known beyond the first sentences."""
-    items = [f"<li>{escape(note)}</li>" for note in notes]
+    items = [f"<li>{markup.sentence(note)}</li>" for note in notes]
     rest = "".join(items[_SEEN:])
     more = f"<li><details><summary>{len(items) - _SEEN:,} more</summary><ul>{rest}</ul></details></li>" if rest else ""
     return f'<ul class="notes">{"".join(items[:_SEEN])}{more}</ul>' if notes else ""

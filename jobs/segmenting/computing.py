@@ -17,7 +17,9 @@ class Computing(Job):
     model: str | None = Field(None, description="model folder or models:/NAME@ALIAS, trained on volumes")
     gpus_per_worker: float = Field(0.0, ge=0, description="model: GPUs that each worker of the net takes; 0: CPU")
     batch_size: int | None = Field(
-        None, ge=1, description="model: patches that the net sees at once; default: 1 on a CPU, on a GPU those of 4M voxels"
+        None,
+        ge=1,
+        description="model: patches that the net sees at once; default: 1 on a CPU, on a GPU those of 4M voxels",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="model: auto: bf16 on a GPU, fp32 on a CPU; bf16 has other last digits"

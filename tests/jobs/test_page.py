@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pyarrow as pa
@@ -83,6 +84,15 @@ def test_everything_is_escaped_and_nothing_comes_from_elsewhere() -> None:
         assert name not in ("src", "href", "onclick", "onload") or (value or "").startswith("data:image/jpeg;base64,")
     assert re.findall(r"https?://|@import|url\(", text) == []
     assert "default-src 'none'" in text
+
+
+def test_addresses_in_sentences_can_be_followed_and_carry_nothing_else() -> None:
+    address, long = "https://a.org/?b=1&c=2#!%7B%7D", f"http://b.org/{'x' * 300}"
+    notes = (f"look: {address}", f"or {long}", 'https://c.org/"onclick="alert(1)', "javascript:alert(1)")
+    seen = Checked(page.render(replace(full(), notes=notes), "t", {}))
+    assert [value for name, value in seen.attributes if name == "href"] == [address, long, "https://c.org/"]
+    assert "onclick" not in [name for name, _ in seen.attributes]
+    assert "x" * 300 not in seen.text
 
 
 def test_metrics_come_with_interval_and_number() -> None:

@@ -102,8 +102,7 @@ class Replica:
         """Threads that answer while this process's main thread decodes, or sees to it."""
         if self.on_gpu():
             return GPU_THREADS
-        # As many as there are cores: what one waits for, its net's own threads or Python's lock, another fills.
-        return min(_cores(), MOST_THREADS) if self.alone and _cores() > 1 else 0
+        return min(_cores() - 1, MOST_THREADS) if self.alone else 0
 
     def part(self) -> int:
         """Pictures of one step: whole batches, or few enough that their views take no more memory than those."""

@@ -82,11 +82,13 @@ class Line:
             self._begin(lease)
         # What comes before was begun ahead, and went to another worker.
         mine = (answered for answered in self._coming if answered[0].lease == lease)
-        for part, tables in mine:
-            yield part, tables
-            if part.last:
-                break
-        self._let_go(lease)
+        try:
+            for part, tables in mine:
+                yield part, tables
+                if part.last:
+                    break
+        finally:
+            self._let_go(lease)
 
     def _begin(self, lease: Lease) -> None:
         self._begun = []

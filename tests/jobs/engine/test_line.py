@@ -79,8 +79,12 @@ def test_what_went_to_another_worker_is_dropped(make_corpus: CorpusMaker, thread
 @pytest.mark.parametrize("threads", [0, 2])
 def test_a_torn_shard_is_told_at_its_turn(make_corpus: CorpusMaker, threads: int) -> None:
     watched = Watched(make_corpus(rows_of(24), shard_rows=6), threads)
-    Path(watched.leases[1].file).write_bytes(b"PAR1")
+    torn = Path(watched.leases[1].file)
+    whole = torn.read_bytes()
+    torn.write_bytes(b"PAR1")
     assert watched.ask(0, 1) == IDS[0]
     with pytest.raises(JobFailed, match="is damaged"):
-        watched.ask(1, 2)
+        watched.ask(1)
+    torn.write_bytes(whole)
+    assert watched.ask(1, 2) == IDS[1], "asked again, it is read again"
     assert watched.ask(2) == IDS[2]

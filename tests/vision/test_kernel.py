@@ -134,8 +134,12 @@ def test_two_at_once_leave_one_whole_artifact(small_model: str, tmp_path: Path) 
     assert artifact.fault(tmp_path / "a", "fp32") is None
 
 
-@pytest.mark.parametrize("library", ["openvino", "torch"])
-def test_threads_that_call_at_once_get_their_own_answers(small_model: str, small_artifact: str, library: str) -> None:
+@pytest.mark.parametrize(("library", "copies"), [("openvino", 2**28), ("openvino", 0), ("torch", 0)])
+def test_threads_that_call_at_once_get_their_own_answers(
+    small_model: str, small_artifact: str, library: str, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a net of their own, or from one that all share."""
+    monkeypatch.setattr("vision.kernels.openvino.COPIES", copies)
     found, pixels = model.load(small_model), pictures(64, 28)
     layer = None if library == "openvino" else "tanh4"
     run = kernel.compiled(found, "cpu", 8, layer, library=library, artifact=small_artifact, streams=3)

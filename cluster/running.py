@@ -24,10 +24,12 @@ LINE_EVERY_S = 5.0
 def carry_out(job: Job, dry_run: bool, format: str, tag: Mapping[str, str]) -> int:  # noqa: A002
     """Run a job, tracked and tagged, and show its report, or its parts' reports; returns the exit code."""
     from cluster import tracking
+    from jobs import arrow
     from jobs.engine.joining import stop_ray
 
     if dry_run:
         return rehearse(job)
+    arrow.without_pandas()
     show = Show()
     try:
         with stdout_kept_clean():

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from jobs import arrow
 from jobs.engine.joining import Head, first_line, start_ray
 from jobs.spec import JobFailed
 
@@ -42,6 +43,7 @@ class _Host:
     """The body of an actor: a worker made once and called many times."""
 
     def __init__(self, make: Callable[[], Work[Any, Any]]) -> None:
+        arrow.without_pandas()
         self._work = make()
 
     def here(self) -> None:

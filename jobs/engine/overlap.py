@@ -22,7 +22,7 @@ class Overlap:
         depth: items that may wait for a helper before the caller lends a hand.
     """
 
-    def __init__(self, threads: int, depth: int = 8) -> None:
+    def __init__(self, threads: int, depth: int = 4) -> None:
         self._pool = ThreadPoolExecutor(threads) if threads else None
         self._depth = depth
 
@@ -89,8 +89,8 @@ class _Task(Generic[T, R]):
 
 
 def _lend_a_hand(waiting: deque[_Task[T, R]]) -> bool:
-    """Do the newest item that no helper has begun; False if there is none."""
-    return any(task.taken() for task in reversed(waiting))
+    """Do the oldest item that no helper has begun; False if there is none."""
+    return any(task.taken() for task in waiting)
 
 
 def _finished(waiting: deque[_Task[T, R]]) -> Iterator[R]:

@@ -124,7 +124,7 @@ class Worker:
         self._loader = _loader(replica, looks)
         self._predictors = [self._predictor(target) for target in replica.targets]
         # On a GPU a part is a large batch, and few may wait.
-        overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 8)
+        overlap = Overlap(replica.threads(), depth=2 if replica.on_gpu() else 4)
         self._line = Line(self._open, self._loader, self._answer, replica.part(), overlap)
 
     def _predictor(self, target: Target) -> Predictor | Failure:

@@ -194,14 +194,14 @@ def _packed(joins: Joins) -> bytes:
     columns: dict[str, Any] = {"id": ids}
     named = (("first", ids[joins.pairs[:, 0]]), ("second", ids[joins.pairs[:, 1]]), ("score", joins.scores))
     for name, values in named:
-        joined = rows.column(values)
+        joined = pa.array(values)
         columns[name] = pa.chunked_array([joined, pa.nulls(len(ids) - len(values), joined.type)])
     return rows.packed(columns)
 
 
 def _joins(table: pa.Table) -> Joins:
-    ids = rows.numbers(table["id"])
-    first, second, score = (rows.numbers(table[name].drop_null()) for name in ("first", "second", "score"))
+    ids = table["id"].to_numpy()
+    first, second, score = (table[name].drop_null().to_numpy() for name in ("first", "second", "score"))
     return Joins(ids, np.stack([np.searchsorted(ids, first), np.searchsorted(ids, second)], axis=1), score)
 
 

@@ -60,7 +60,7 @@ class Graph:
         }
         if edges.bins:
             counts = np.concatenate([np.zeros((len(self.ids), edges.bins), np.int64), edges.histogram]).reshape(-1)
-            columns["histogram"] = pa.FixedSizeListArray.from_arrays(rows.column(counts), edges.bins)
+            columns["histogram"] = pa.FixedSizeListArray.from_arrays(pa.array(counts), edges.bins)
         return rows.packed(columns)
 
 
@@ -75,12 +75,12 @@ def read(url: str, kept: Sequence[str] = KEPT) -> Graph:
     """
     known = None if kept == KEPT else ["u", "v", *kept]
     table = rows.read(url, known)
-    u, v = rows.numbers(table["u"]), rows.numbers(table["v"])
+    u, v = table["u"].to_numpy(), table["v"].to_numpy()
     loop = u == v
-    found = {name: rows.numbers(table[name]) for name in _NAMES if name in kept}
+    found = {name: table[name].to_numpy() for name in _NAMES if name in kept}
     histogram = np.empty((int((~loop).sum()), 0), np.int64)
     if "histogram" in table.column_names:
-        flat = rows.numbers(table["histogram"].combine_chunks().flatten())
+        flat = table["histogram"].combine_chunks().flatten().to_numpy()
         histogram = flat.reshape(len(u), -1)[~loop]
     pairs = np.stack([u[~loop], v[~loop]], axis=1)
     edges = Edges(pairs, **{name: values[~loop] for name, values in found.items()}, histogram=histogram)
@@ -100,8 +100,8 @@ def read_all(urls: Iterable[str], kept: Sequence[str] = KEPT) -> Graph:
 def nodes(url: str) -> Array:
     """(N,) uint64 fragments, rising, in one file."""
     table = rows.read(url, ["u", "v"])
-    u = rows.numbers(table["u"])
-    return np.asarray(u[u == rows.numbers(table["v"])])
+    u = table["u"].to_numpy()
+    return np.asarray(u[u == table["v"].to_numpy()])
 
 
 def files(folder: str, count: int, name: str = "part-{:06d}.parquet") -> Iterator[str]:

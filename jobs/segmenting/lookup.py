@@ -42,7 +42,7 @@ def read(url: str) -> Lookup:
         JobFailed: if it is missing or damaged.
     """
     found = rows.read(url)
-    return Lookup(rows.numbers(found["fragment"]), rows.numbers(found["segment"]))
+    return Lookup(found["fragment"].to_numpy(), found["segment"].to_numpy())
 
 
 def joined(parts: Sequence[Lookup]) -> Lookup:

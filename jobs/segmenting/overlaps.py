@@ -77,5 +77,5 @@ def relabelled(table: Contingency, lookup: Lookup) -> Contingency:
 
 def _read(url: str) -> Contingency:
     found = rows.read(url)
-    truth, segment, voxels = (rows.numbers(found[name]) for name in ("truth", "segment", "voxels"))
+    truth, segment, voxels = (found[name].to_numpy() for name in ("truth", "segment", "voxels"))
     return Contingency(truth, segment, voxels)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from jobs.engine.joining import check_reachable
@@ -36,6 +38,17 @@ class Doubler:
         return 2 * number
 
 
+class Teller:
+    """Says whether a process that made a column has loaded pandas."""
+
+    def make(self) -> Callable[[int], bool]:
+        return self.work
+
+    def work(self, number: int) -> bool:
+        pa.array([number])
+        return "pandas" in sys.modules
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_every_task_is_done_once(tmp_path: Path, ray_session: None, workers: int) -> None:
     done = dict(spread(range(12), Doubler(tmp_path).make, workers))
@@ -59,6 +72,10 @@ def test_a_task_that_always_kills_fails_the_job(tmp_path: Path, ray_session: Non
 def test_an_error_arrives_as_it_was_raised(tmp_path: Path, ray_session: None, workers: int) -> None:
     with pytest.raises(ValueError, match="thirteen is not served"):
         list(spread([1, 13], Doubler(tmp_path).make, workers))
+
+
+def test_workers_do_not_load_pandas(ray_session: None) -> None:
+    assert dict(spread([1], Teller().make, 1)) == {1: False}
 
 
 def test_a_cluster_that_is_not_there_is_one_line() -> None:

@@ -27,7 +27,9 @@ PROGRAM = """
 import resource, sys
 # No more may be asked of the system, used or not: stacks of threads and reserves of libraries too.
 resource.setrlimit(resource.RLIMIT_DATA, (640 * 2**20,) * 2)
+from jobs import arrow
 from tests.jobs.test_segment_scale import segment
+arrow.without_pandas()  # as every worker does
 segment("{volume}", "{output}", from_stage="{stage}", to_stage="{stage}").run()
 # Not ru_maxrss, which is that of the parent where that is larger.
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)

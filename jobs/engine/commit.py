@@ -91,6 +91,11 @@ class ShardWriter:
     def discard(self) -> None:
         """Leave nothing behind, unless it is committed."""
         if self._upload is not None:
+            if self._writer is not None:
+                # Or it would write its end when it is collected, to a file that is closed by then.
+                with suppress(OSError):
+                    self._writer.close()
+                self._writer.is_open = False
             upload, self._upload = self._upload, None
             with suppress(_Discarded):
                 upload.__exit__(_Discarded, _Discarded(), None)

@@ -118,7 +118,7 @@ def compiled(
         library: "openvino", "torch", "inductor" or "onnxruntime"; None is what the model itself is made for.
         precision: "fp32", "bf16" or "bf16-only"; see `vision.kernels.openvino`.
         artifact: folder made by `vision.kernels.artifact.make`, for "openvino".
-        streams: batches that openvino answers at once, in as many threads of its own; torch answers one at a time.
+        streams: threads that may call openvino at once; torch answers one batch at a time.
         whole: answer pictures of any size by the mean of the net's map of scores; only torch can.
 
     Raises:

@@ -93,7 +93,7 @@ class ShardWriter:
         if self._upload is not None:
             if self._writer is not None:
                 # Or it would write its end when it is collected, to a file that is closed by then.
-                with suppress(OSError):
+                with suppress(OSError, pa.ArrowException):
                     self._writer.close()
                 self._writer.is_open = False
             upload, self._upload = self._upload, None

@@ -19,8 +19,8 @@ class Overlap:
     """So many threads beside the caller's; with none of them the caller does everything.
 
     Args:
-        depth: items that may wait for a helper before the caller lends a hand. Twice as many may wait for an answer
-            that takes longer than those after it; then the caller waits too.
+        depth: items that may wait for a helper before the caller lends a hand. Two more may wait for an answer that
+            takes longer than those after it; then the caller waits too.
     """
 
     def __init__(self, threads: int, depth: int = 4) -> None:
@@ -43,7 +43,7 @@ class Overlap:
                 waiting.append(_Task(work, item, self._pool.submit(work, item)))
                 if len(waiting) > self._depth:
                     _lend_a_hand(waiting)
-                if len(waiting) > 2 * self._depth:
+                if len(waiting) > self._depth + 2:
                     yield waiting.popleft().result()
                 yield from _finished(waiting)
             while waiting:

@@ -23,7 +23,7 @@ NET, SINGLE = "net.xml", "single.xml"
 """The graphs of an artifact: for the static batch, and for one picture."""
 
 COPIES = 2**28
-"""Bytes of weights that a process may hold in all for threads of their own; compiled, they take twice that."""
+"""Bytes of weights that a process may hold for all its threads' own nets; compiled, they take two to four times that."""
 
 
 def library() -> Any:
@@ -68,7 +68,7 @@ class _Net:
 
     A small graph is compiled anew for each thread, and computes in it. One compiled for several streams holds its
     weights once, but hands each batch to a thread of OpenVINO's, which Linux likes to wake on a core that has work
-    already while the caller's falls idle: of two cores a twentieth of the time.
+    already while the caller's falls idle: 3 % of the time of two cores.
     """
 
     def __init__(self, path: Path, precision: str, streams: int) -> None:

@@ -23,7 +23,7 @@ NET, SINGLE = "net.xml", "single.xml"
 """The graphs of an artifact: for the static batch, and for one picture."""
 
 COPIES = 2**28
-"""Bytes of weights that a process may hold for all its threads' own nets; compiled, they take two to four times that."""
+"""Bytes of weights that a process may hold for its threads' own nets; compiled, they take two to four times that."""
 
 
 def library() -> Any:

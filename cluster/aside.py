@@ -1,15 +1,20 @@
 """MLflow in a process of its own: its import costs more than a second, which the work need not feel.
 
-In a thread of this process it would hold the interpreter's lock while pictures wait. The child serves the journals of
-all runs of a job, and of the jobs after it: a line of JSON on its stdin says what to do with which journal, a line on
-its stdout what came of it. It ends with this process, however that ends; the journals on disk say what is left.
+In a thread of this process it would hold the interpreter's lock while pictures wait. The child is started before there
+is anything to ask (`prepare`), imports while this process does, and yields to the work from then on. It serves the
+journals of all runs of a job, and of the jobs after it: a line of JSON on its stdin says what to do with which journal,
+a line on its stdout what came of it. It ends with this process, however that ends; the journals on disk say what is
+left.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,20 +30,25 @@ from jobs import children
 Answer = Mapping[str, Any]
 """`refused` and `registered` of the journal's `cluster.sender.Sender`."""
 
+NICE = 2
+"""How far the child stands back. At 0 the first answers of a job come later; from 3 on, so does a short job's end."""
+
 
 class _Child:
     """A process that speaks to MLflow, and the environment it was started in."""
 
     def __init__(self) -> None:
         self.environment = children.environment()
+        self.asked = False
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cluster.aside"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=self.environment,
-            # Ctrl-C is for this process, which then has more to say.
-            start_new_session=True,
+            # Ctrl-C is for this process, which then has more to say. A session of its own would keep it away too, but
+            # Linux gives one as much of the cores as all threads here together.
+            process_group=0,
         )
 
     def serves(self) -> bool:
@@ -49,6 +59,7 @@ class _Child:
         """What it answers; nothing if it is gone."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self.asked = True
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
@@ -58,14 +69,27 @@ class _Child:
 
     def end(self) -> None:
         """Let it go, and wait until it is gone."""
+        self.drop()
         with self.process:
             pass
+
+    def drop(self) -> None:
+        """Stop it at once, if all it ever did was to get ready."""
+        if not self.asked:
+            self.process.kill()
 
 
 _idle: list[_Child] = []
 """A child that waits for the next job of this process, so that a night of ten jobs imports MLflow once."""
 
 _IDLE = threading.Lock()
+
+
+def prepare() -> None:
+    """Have a child get ready for a job that is about to be read. None is left behind if nothing comes of the job."""
+    child = _ready()
+    atexit.register(child.drop)
+    _keep(child)
 
 
 class Aside:
@@ -83,12 +107,8 @@ class Aside:
         """Leave the child to the next job."""
         with self._turn:
             child, self._child = self._child, None
-        with _IDLE:
-            if child is not None and not _idle:
-                _idle.append(child)
-                child = None
         if child is not None:
-            child.end()
+            _keep(child)
 
     def open(self, journal: Journal) -> Answer:
         """Open the run of a journal; its id is in the journal then.
@@ -125,6 +145,15 @@ class Aside:
         return found
 
 
+def _keep(child: _Child) -> None:
+    """Leave a child to who needs one next; one is enough."""
+    with _IDLE:
+        if not _idle:
+            _idle.append(child)
+            return
+    child.end()
+
+
 def _ready() -> _Child:
     """The idle child if it serves, else a new one."""
     with _IDLE:
@@ -138,8 +167,12 @@ def _ready() -> _Child:
 
 def _serve(answers: Any) -> None:
     """Do what each line of stdin says, until there are no more."""
+    from cluster.client import library
     from cluster.sender import Sender, one_line
 
+    # Why it cannot be imported, the first question will tell.
+    with contextlib.suppress(Exception):
+        library()
     senders = dict[str, Sender]()
     for line in sys.stdin:
         what, folder, settings = json.loads(line)
@@ -161,12 +194,17 @@ def _serve(answers: Any) -> None:
 
 
 def _main() -> None:
+    os.nice(NICE)
+    # A terminal may be set to stop who writes to it from the background.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     # What an import makes is no garbage: to look for some takes a tenth of MLflow's.
     gc.disable()
     # What libraries print is not an answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _serve(answers)
+    # Who asked may have been killed meanwhile; the journal says what was done.
+    with contextlib.suppress(BrokenPipeError):
+        _serve(answers)
     # All is written: taking MLflow apart would keep the parent waiting for half a second.
     os._exit(0)
 

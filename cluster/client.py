@@ -16,14 +16,21 @@ from typing import Any
 from cluster.settings import Settings, quiet_mlflow
 
 
+def library() -> Any:
+    """The class MlflowClient, imported with the package round it."""
+    quiet_mlflow()
+    from mlflow.tracking.client import MlflowClient
+
+    return MlflowClient
+
+
 def connect(where: Settings) -> Any:
     """An MlflowClient for runs and models.
 
     Raises:
         MlflowException: if the store cannot be opened.
     """
-    quiet_mlflow()
-    from mlflow.tracking.client import MlflowClient
+    MlflowClient = library()  # noqa: N806
 
     with _turn(where):
         if where.database is not None and not _has_content(where.database):

@@ -67,6 +67,7 @@ def _class_name(name: str) -> str:
 class Jobs(click.Group):
     """A command for each job, its flags made from the job's fields; `act` gets (job, options) when one is called.
 
+    `begin` is called before the job's module is imported, where one will be run: not for its help, nor to rehearse it.
     `more` are options of the command itself, beside those that all such commands have.
     """
 
@@ -74,14 +75,23 @@ class Jobs(click.Group):
         self,
         *args: Any,
         act: Callable[[Job, dict[str, Any]], int],
+        begin: Callable[[], None] | None = None,
         more: Sequence[click.Parameter] = (),
         **words: Any,
     ) -> None:
         super().__init__(*args, **words)
-        self._act, self._own = act, (*_common(), *more)
+        self._act, self._begin, self._own = act, begin, (*_common(), *more)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return job_names()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        only_read = {"--dry-run", *ctx.help_option_names}
+        if self._begin is not None and not ctx.resilient_parsing and only_read.isdisjoint(args):
+            self._begin()
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         job = job_class(cmd_name)
@@ -192,6 +202,12 @@ def _others(path: str, shipped: str | None) -> str:
     return f"{nearest(path, known)} (by name there are: {', '.join(known)})" if known else ""
 
 
+def _begin() -> None:
+    from cluster import aside
+
+    aside.prepare()
+
+
 def _run(job: Job, options: dict[str, Any]) -> int:
     from cluster.running import carry_out
 
@@ -201,6 +217,7 @@ def _run(job: Job, options: dict[str, Any]) -> int:
 run = Jobs(
     "run",
     act=_run,
+    begin=_begin,
     help="Run a job here: fields as flags, or in a YAML file that flags override.",
     context_settings=HELP,
 )

@@ -1,22 +1,16 @@
-"""Model folders in MLflow's registry, and back.
-
-A model goes in as a pyfunc model "from code": its folder, the script `cluster/pyfunc.py` and the package `vision`
-beside it, so that `mlflow.pyfunc.load_model` works where safelight is not installed. Nothing is pickled.
-"""
+"""Model folders in MLflow's registry, and back; `cluster.packing` says in what form."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tempfile
-import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cluster import packing
 from cluster.client import connect
 from cluster.settings import Settings, quiet_mlflow
 from jobs.spec import JobFailed, SpecError
@@ -26,9 +20,6 @@ if TYPE_CHECKING:
 
 MODEL_FOLDER = "model"
 _REFERENCE = re.compile(r"(?:models:/[^/@]+(?:@[^/@]+|/\d+)|runs:/[0-9a-f]{32}(?:/.+)?)$")
-_NEEDED = ("mlflow", "numpy", "pandas", "pillow", "pyarrow", "safetensors", "scipy", "torch", "torchvision")
-_EXTRA = {"timm:": "timm", "onnx": "onnxruntime", "efficientnet_lite": "efficientnet-lite-pytorch"}
-"""Packages that only some nets need, by what their names contain."""
 
 
 def is_reference(reference: str) -> bool:
@@ -57,13 +48,16 @@ def register(client: Any, run_id: str, folder: str, name: str) -> str:
 
     Returns:
         `models:/NAME@ALIAS`, or `models:/NAME/VERSION` without alias.
+
+    Raises:
+        JobFailed: if the folder cannot be packed.
     """
     from mlflow.exceptions import MlflowException
 
     model, alias = split_name(name)
     with tempfile.TemporaryDirectory(prefix="safelight-model-") as place:
         packed = Path(place) / MODEL_FOLDER
-        pack(Path(folder), packed)
+        packing.beside(Path(folder), packed)
         client.log_artifacts(run_id, str(packed), MODEL_FOLDER)
     try:
         client.create_registered_model(model)
@@ -76,33 +70,6 @@ def register(client: Any, run_id: str, folder: str, name: str) -> str:
         return f"models:/{model}/{made.version}"
     client.set_registered_model_alias(model, alias, made.version)
     return f"models:/{model}@{alias}"
-
-
-def pack(folder: Path, target: Path) -> None:
-    """A model folder as MLflow's own model folder at `target`, which must not exist."""
-    import mlflow.pyfunc
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    import vision
-
-    with warnings.catch_warnings():
-        # It asks for an example of the input, which would be a picture of somebody's.
-        warnings.filterwarnings("ignore", message=".*input example.*")
-        mlflow.pyfunc.save_model(
-            path=str(target),
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"model": str(folder.resolve())},
-            code_paths=[str(Path(vision.__file__).parent)],
-            pip_requirements=[f"{name}=={found}" for name in _needed(folder) if (found := _version(name))],
-            signature=ModelSignature(Schema([ColSpec(DataType.binary, "image")])),
-        )
-
-
-def _needed(folder: Path) -> list[str]:
-    """The packages that a model's net needs wherever it is loaded."""
-    net = json.loads((folder / "model.json").read_text())["net"]
-    return [*_NEEDED, *(package for mark, package in _EXTRA.items() if mark in net)]
 
 
 def fetch(reference: str, settings: Settings) -> Model:
@@ -158,10 +125,3 @@ def _inner(packed: Path, reference: str) -> Path:
     if not (inner / "model.json").exists():
         raise JobFailed(f"{reference} holds no model.json")
     return inner
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package).split("+")[0]
-    except PackageNotFoundError:
-        return None

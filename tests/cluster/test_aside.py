@@ -12,10 +12,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cluster import aside
+from cluster import aside, packing
 from cluster.commands import Jobs
 from cluster.settings import from_environment
 from cluster.tracking import tracked
+from jobs.spec import JobFailed
 from tests.cluster.toys import Toy, quiet
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +122,20 @@ def test_a_child_whose_parent_was_killed_ends_without_a_word(tmp_path: Path) -> 
     # Its stderr is the child's too, which therefore ends first.
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-9, b"")
+
+
+def test_a_child_does_without_pandas() -> None:
+    """It is a fifth of MLflow's import, and 40 MB; what needs it has a process of its own (`cluster.packing`)."""
+    child = aside._Child()
+    try:
+        assert "error" in child.ask('["open", "nowhere", {}]')
+        loaded = Path(f"/proc/{child.process.pid}/maps").read_text()
+    finally:
+        child.end()
+    assert "/numpy/" in loaded
+    assert "/pandas/" not in loaded
+
+
+def test_a_folder_that_cannot_be_packed_fails_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(JobFailed, match=r"nothing cannot be packed for MLflow: FileNotFoundError.*model.json"):
+        packing.beside(tmp_path / "nothing", tmp_path / "packed")

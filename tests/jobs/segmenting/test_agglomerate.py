@@ -24,7 +24,10 @@ TIMES = 9
 
 PROGRAM = """
 import sys
+from jobs.arrow import without_pandas
 from tests.jobs.segmenting import test_agglomerate as test
+
+without_pandas()  # as every job of the command line
 
 def most():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
